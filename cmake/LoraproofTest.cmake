@@ -1,0 +1,27 @@
+# loraproof_test(<module> SRCS a_test.cpp DEPS io [TORCH] [LABELS unit]) : one Catch2 executable per
+# module, named <module>_test. tests/support/catch.h hides the difference between Catch2 2 and 3.
+include(Catch OPTIONAL)
+if(TARGET Catch2::Catch2WithMain)
+  set(LORAPROOF_CATCH Catch2::Catch2WithMain)
+else()
+  set(LORAPROOF_CATCH Catch2::Catch2)
+endif()
+
+function(loraproof_test module)
+  cmake_parse_arguments(ARG "TORCH" "" "SRCS;DEPS;LABELS" ${ARGN})
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS unit)
+  endif()
+  add_executable(${module}_test ${ARG_SRCS})
+  target_include_directories(${module}_test PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+  target_compile_definitions(${module}_test PRIVATE LORAPROOF_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${module}_test PRIVATE loraproof_options ${LORAPROOF_CATCH} loraproof_test_main)
+  foreach(dep IN LISTS ARG_DEPS)
+    target_link_libraries(${module}_test PRIVATE loraproof_${dep})
+  endforeach()
+  if(ARG_TORCH)
+    target_link_libraries(${module}_test PRIVATE loraproof_torch)
+  endif()
+  catch_discover_tests(${module}_test TEST_PREFIX "${module}: " DISCOVERY_MODE PRE_TEST
+                       PROPERTIES LABELS "${ARG_LABELS}")
+endfunction()

@@ -1,0 +1,44 @@
+# Wraps libtorch in one target, loraproof::torch: headers as SYSTEM, its global flags kept out, and one
+# precompiled ATen header that all torch modules and tests reuse (ATen/ATen.h costs about 9 s a file).
+if(NOT Torch_DIR AND NOT CMAKE_PREFIX_PATH MATCHES "torch")
+  find_program(LORAPROOF_PYTHON NAMES python3 HINTS "$ENV{LORAPROOF_VENV}/bin")
+  if(LORAPROOF_PYTHON)
+    execute_process(COMMAND "${LORAPROOF_PYTHON}" -c "import torch; print(torch.utils.cmake_prefix_path, end='')"
+                    OUTPUT_VARIABLE _torch_prefix ERROR_QUIET RESULT_VARIABLE _torch_failed)
+    if(NOT _torch_failed AND _torch_prefix)
+      list(APPEND CMAKE_PREFIX_PATH "${_torch_prefix}")
+    endif()
+  endif()
+endif()
+set(_flags "${CMAKE_CXX_FLAGS}")
+find_package(Torch QUIET)
+set(CMAKE_CXX_FLAGS "${_flags}")
+if(NOT Torch_FOUND)
+  message(FATAL_ERROR "libtorch was not found: run scripts/bootstrap, or pass -DCMAKE_PREFIX_PATH=$(python3 -c 'import torch; print(torch.utils.cmake_prefix_path)')")
+endif()
+if(Torch_VERSION VERSION_LESS 2.11)
+  message(FATAL_ERROR "libtorch ${Torch_VERSION} is too old: 2.11 to 2.15 are supported")
+endif()
+message(STATUS "libtorch ${Torch_VERSION} from ${TORCH_INSTALL_PREFIX}")
+
+# The `torch` target carries -D and -std flags of its own; we take its libraries and SYSTEM headers only.
+add_library(loraproof_torch INTERFACE)
+add_library(loraproof::torch ALIAS loraproof_torch)
+target_include_directories(loraproof_torch SYSTEM INTERFACE "$<BUILD_INTERFACE:${TORCH_INCLUDE_DIRS}>")
+target_link_libraries(loraproof_torch INTERFACE "$<BUILD_INTERFACE:${TORCH_LIBRARIES}>")
+
+# Static libraries with PIC unset, so that executables can reuse the same precompiled header.
+add_library(loraproof_torch_pch STATIC "${PROJECT_SOURCE_DIR}/cmake/torch_pch.cpp")
+target_link_libraries(loraproof_torch_pch PRIVATE loraproof_options loraproof_torch)
+if(LORAPROOF_PCH)
+  target_precompile_headers(loraproof_torch_pch PRIVATE <ATen/ATen.h>)
+endif()
+
+# loraproof_use_torch(<target>): headers, libraries and the shared precompiled header.
+function(loraproof_use_torch target)
+  target_link_libraries(${target} PUBLIC loraproof_torch)
+  if(LORAPROOF_PCH)
+    target_compile_options(${target} PRIVATE -Winvalid-pch -Werror=invalid-pch)
+    target_precompile_headers(${target} REUSE_FROM loraproof_torch_pch)
+  endif()
+endfunction()

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files: read whole, mapped read-only, or written so that a killed or failed run leaves nothing
+// half-written. Every function throws an input Error with the path and the system's reason.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace loraproof {
+
+/// Reads a whole file of at most `max_bytes`.
+[[nodiscard]] std::string read_text_file(const std::filesystem::path& path,
+                                         std::size_t max_bytes = std::size_t{256} << 20);
+
+/// What identifies a file's content cheaply: the key of the digest cache.
+struct FileStamp {
+  std::uint64_t size_bytes = 0;
+  std::int64_t mtime_ns = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t device = 0;
+  friend bool operator==(const FileStamp&, const FileStamp&) = default;
+};
+[[nodiscard]] FileStamp stamp_of(const std::filesystem::path& path);
+
+/// A file mapped read-only for its lifetime. Movable; views into bytes() die with it.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+  /// Tells the kernel that this range will be read soon, or that its pages can be given back (they
+  /// count in RSS while mapped in). Ranges are clipped to whole pages inside `range`.
+  void will_need(std::span<const std::byte> range) const;
+  void done_with(std::span<const std::byte> range) const;
+
+ private:
+  void unmap() noexcept;
+  std::filesystem::path path_;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// Writes `text` to a temporary file beside `path`, fsyncs and renames it over `path`.
+void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+
+/// A folder that appears whole or not at all: files are written into a temporary folder beside
+/// `target`; commit() fsyncs and renames it; the destructor of an uncommitted one removes it.
+class AtomicFolder {
+ public:
+  /// `replace`: an existing target is swapped out on commit; otherwise it is an input Error now.
+  AtomicFolder(std::filesystem::path target, bool replace);
+  ~AtomicFolder();
+  AtomicFolder(const AtomicFolder&) = delete;
+  AtomicFolder& operator=(const AtomicFolder&) = delete;
+
+  /// Where to write files before commit.
+  [[nodiscard]] const std::filesystem::path& staging() const { return staging_; }
+  void commit();
+
+ private:
+  std::filesystem::path target_;
+  std::filesystem::path staging_;
+  bool replace_;
+  bool committed_ = false;
+};
+
+}  // namespace loraproof
