@@ -1,14 +1,16 @@
 # Wraps libtorch in one target, loraproof::torch: headers as SYSTEM, its global flags kept out, and one
 # precompiled ATen header that all torch modules and tests reuse (ATen/ATen.h costs about 9 s a file).
+# An existing libtorch wins: CMAKE_PREFIX_PATH or Torch_DIR, then the first Python that can import torch
+# (the one on PATH, then the virtual environment that scripts/bootstrap makes).
 if(NOT Torch_DIR AND NOT CMAKE_PREFIX_PATH MATCHES "torch")
-  find_program(LORAPROOF_PYTHON NAMES python3 HINTS "$ENV{LORAPROOF_VENV}/bin")
-  if(LORAPROOF_PYTHON)
-    execute_process(COMMAND "${LORAPROOF_PYTHON}" -c "import torch; print(torch.utils.cmake_prefix_path, end='')"
+  foreach(_python IN ITEMS python3 "$ENV{LORAPROOF_VENV}/bin/python3" "$ENV{HOME}/.cache/loraproof/venv/bin/python3")
+    execute_process(COMMAND "${_python}" -c "import torch; print(torch.utils.cmake_prefix_path, end='')"
                     OUTPUT_VARIABLE _torch_prefix ERROR_QUIET RESULT_VARIABLE _torch_failed)
-    if(NOT _torch_failed AND _torch_prefix)
+    if(_torch_failed STREQUAL "0" AND _torch_prefix)
       list(APPEND CMAKE_PREFIX_PATH "${_torch_prefix}")
+      break()
     endif()
-  endif()
+  endforeach()
 endif()
 set(_flags "${CMAKE_CXX_FLAGS}")
 find_package(Torch QUIET)

@@ -12,7 +12,8 @@ std::string join(const ErrorDetail& detail) {
   if (!detail.where.empty()) text += detail.where + ": ";
   text += detail.message;
   if (!detail.expected.empty()) text += ": expected " + detail.expected;
-  if (!detail.found.empty()) text += (detail.expected.empty() ? ": found " : ", found ") + detail.found;
+  if (!detail.found.empty())
+    text += (detail.expected.empty() ? ": found " : ", found ") + detail.found;
   if (!detail.hint.empty()) text += "; " + detail.hint;
   return text;
 }

@@ -33,7 +33,8 @@ class Error : public std::exception {
   /// All non-empty fields on one line: "file: where: message: expected X, found Y; hint".
   [[nodiscard]] const char* what() const noexcept override { return what_.c_str(); }
 
-  /// A copy whose empty `file` is filled in: lets a parser that saw only bytes stay unaware of paths.
+  /// A copy whose empty `file` is filled in: lets a parser that saw only bytes stay unaware of
+  /// paths.
   [[nodiscard]] Error with_file(std::string_view file) const;
 
  private:
@@ -44,6 +45,8 @@ class Error : public std::exception {
 
 [[nodiscard]] inline Error usage_error(ErrorDetail detail) { return {ErrorKind::Usage, detail}; }
 [[nodiscard]] inline Error input_error(ErrorDetail detail) { return {ErrorKind::Input, detail}; }
-[[nodiscard]] inline Error internal_error(ErrorDetail detail) { return {ErrorKind::Internal, detail}; }
+[[nodiscard]] inline Error internal_error(ErrorDetail detail) {
+  return {ErrorKind::Internal, detail};
+}
 
 }  // namespace loraproof

@@ -30,8 +30,8 @@ struct JsonLimits {
 /// Reads and parses a file. A missing or unreadable file is an input Error that names the path.
 [[nodiscard]] Json read_json_file(const std::filesystem::path& path, JsonLimits limits = {});
 
-/// A view of one JSON object with the file and JSON pointer it came from, so that every accessor can
-/// say where a value of the wrong type stood. Holds references: the document must outlive it.
+/// A view of one JSON object with the file and JSON pointer it came from, so that every accessor
+/// can say where a value of the wrong type stood. Holds references: the document must outlive it.
 class JsonObject {
  public:
   /// Throws an input Error unless `value` is an object.

@@ -10,6 +10,7 @@ namespace loraproof {
 
 /// The candidate with the smallest edit distance to `name`, or "" when none is near (distance over
 /// a third of the name's length, at least 2).
-[[nodiscard]] std::string nearest_name(std::string_view name, std::span<const std::string> candidates);
+[[nodiscard]] std::string nearest_name(std::string_view name,
+                                       std::span<const std::string> candidates);
 
 }  // namespace loraproof

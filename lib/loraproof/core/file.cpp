@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/core/file.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+#include "loraproof/core/error.h"
+
+namespace loraproof {
+namespace {
+
+Error system_error(const std::filesystem::path& path, const std::string& doing, int code) {
+  std::string hint;
+  if (code == ENOENT) hint = "check the path";
+  if (code == EACCES || code == EPERM) hint = "check the permissions of the file and its folders";
+  if (code == ENOSPC || code == EDQUOT) hint = "free some disk space and run again";
+  return input_error({.message = fmt::format("cannot {}: {}", doing, std::strerror(code)),
+                      .file = path.string(),
+                      .hint = hint});
+}
+
+// Closes on scope exit; close() reports what the destructor could not.
+class Descriptor {
+ public:
+  Descriptor(const std::filesystem::path& path, int flags, const std::string& doing)
+      : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
+    if (fd_ < 0) throw system_error(path, doing, errno);
+  }
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  [[nodiscard]] int get() const { return fd_; }
+  void close(const std::filesystem::path& path) {
+    if (::close(std::exchange(fd_, -1)) != 0) throw system_error(path, "close", errno);
+  }
+
+ private:
+  int fd_;
+};
+
+struct stat status_of(const std::filesystem::path& path, int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) throw system_error(path, "read the status", errno);
+  if (S_ISDIR(status.st_mode)) {
+    throw input_error({.message = "is a folder", .file = path.string(), .expected = "a file"});
+  }
+  return status;
+}
+
+void sync_folder(const std::filesystem::path& folder) {
+  const Descriptor descriptor(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY, "open folder");
+  ::fsync(descriptor.get());  // best effort: some file systems refuse to sync a folder
+}
+
+void sync_file(const std::filesystem::path& path) {
+  const Descriptor descriptor(path, O_RDONLY, "open");
+  if (::fsync(descriptor.get()) != 0) throw system_error(path, "flush to disk", errno);
+}
+
+void rename_or_throw(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) throw system_error(to, "move into place", errno);
+}
+
+std::filesystem::path unique_sibling(const std::filesystem::path& target, const char* suffix) {
+  std::filesystem::path name = target;
+  if (!name.has_filename()) name = name.parent_path();  // "out/" names the folder "out"
+  name.replace_filename(fmt::format(".{}.{}.{}", name.filename().string(), suffix, ::getpid()));
+  return name;
+}
+
+}  // namespace
+
+std::string read_text_file(const std::filesystem::path& path, std::size_t max_bytes) {
+  const Descriptor descriptor(path, O_RDONLY, "open");
+  const struct stat status = status_of(path, descriptor.get());
+  // Pipes and process substitutions have no size; regular files are checked before allocating.
+  if (S_ISREG(status.st_mode) && static_cast<std::uint64_t>(status.st_size) > max_bytes) {
+    throw input_error({.message = "file is too large",
+                       .file = path.string(),
+                       .expected = fmt::format("at most {} bytes", max_bytes),
+                       .found = fmt::format("{} bytes", status.st_size)});
+  }
+  std::string text;
+  char buffer[1 << 16];
+  while (true) {
+    const ssize_t count = ::read(descriptor.get(), buffer, sizeof buffer);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw system_error(path, "read", errno);
+    if (count == 0) return text;
+    text.append(buffer, static_cast<std::size_t>(count));
+    if (text.size() > max_bytes) {
+      throw input_error({.message = "file is too large",
+                         .file = path.string(),
+                         .expected = fmt::format("at most {} bytes", max_bytes)});
+    }
+  }
+}
+
+FileStamp stamp_of(const std::filesystem::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) throw system_error(path, "read the status", errno);
+  return {.size_bytes = static_cast<std::uint64_t>(status.st_size),
+          .mtime_ns = status.st_mtim.tv_sec * std::int64_t{1'000'000'000} + status.st_mtim.tv_nsec,
+          .inode = status.st_ino,
+          .device = status.st_dev};
+}
+
+MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
+  const Descriptor descriptor(path, O_RDONLY, "open");
+  size_ = static_cast<std::size_t>(status_of(path, descriptor.get()).st_size);
+  if (size_ == 0) return;
+  void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor.get(), 0);
+  if (address == MAP_FAILED) throw system_error(path, "map", errno);
+  data_ = static_cast<const std::byte*>(address);
+}
+
+MappedFile::~MappedFile() { unmap(); }
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  if (this != &other) {
+    unmap();
+    path_ = std::move(other.path_);
+    data_ = std::exchange(other.data_, nullptr);
+    size_ = std::exchange(other.size_, 0);
+  }
+  return *this;
+}
+
+void MappedFile::unmap() noexcept {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+namespace {
+
+// Advice is only advice: a failing madvise changes no result, so its return value is not looked at.
+void advise(std::span<const std::byte> range, int advice, bool inner_pages_only) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  auto begin = reinterpret_cast<std::uintptr_t>(range.data());
+  auto end = begin + range.size();
+  begin = inner_pages_only ? (begin + page - 1) / page * page : begin / page * page;
+  if (inner_pages_only) end = end / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, advice);
+}
+
+}  // namespace
+
+void MappedFile::will_need(std::span<const std::byte> range) const {
+  advise(range, MADV_WILLNEED, false);
+}
+void MappedFile::done_with(std::span<const std::byte> range) const {
+  advise(range, MADV_DONTNEED, true);
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
+  const std::filesystem::path staging = unique_sibling(path, "tmp");
+  try {
+    Descriptor descriptor(staging, O_WRONLY | O_CREAT | O_TRUNC, "create");
+    for (std::size_t done = 0; done < text.size();) {
+      const ssize_t count = ::write(descriptor.get(), text.data() + done, text.size() - done);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) throw system_error(path, "write", errno);
+      done += static_cast<std::size_t>(count);
+    }
+    if (::fsync(descriptor.get()) != 0) throw system_error(path, "flush to disk", errno);
+    descriptor.close(path);
+    rename_or_throw(staging, path);
+  } catch (...) {
+    ::unlink(staging.c_str());
+    throw;
+  }
+  sync_folder(path.parent_path());
+}
+
+AtomicFolder::AtomicFolder(std::filesystem::path target, bool replace)
+    : target_(std::move(target)), staging_(unique_sibling(target_, "partial")), replace_(replace) {
+  std::error_code code;
+  if (!replace_ && std::filesystem::exists(target_, code)) {
+    throw input_error({.message = "already exists",
+                       .file = target_.string(),
+                       .hint = "pass --force to replace it"});
+  }
+  std::filesystem::remove_all(staging_, code);
+  std::filesystem::create_directories(staging_, code);
+  if (code) throw system_error(staging_, "create folder", code.value());
+}
+
+AtomicFolder::~AtomicFolder() {
+  std::error_code ignored;
+  if (!committed_) std::filesystem::remove_all(staging_, ignored);
+}
+
+void AtomicFolder::commit() {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(staging_)) {
+    if (entry.is_regular_file()) sync_file(entry.path());
+  }
+  sync_folder(staging_);
+  std::error_code code;
+  if (std::filesystem::exists(target_, code)) {
+    if (!replace_) {
+      throw input_error(
+          {.message = "appeared while this run was writing", .file = target_.string()});
+    }
+    // Two renames: a kill between them leaves the old folder complete under its ".old" name.
+    const std::filesystem::path old = unique_sibling(target_, "old");
+    rename_or_throw(target_, old);
+    rename_or_throw(staging_, target_);
+    std::filesystem::remove_all(old, code);
+  } else {
+    rename_or_throw(staging_, target_);
+  }
+  committed_ = true;
+  sync_folder(std::filesystem::absolute(target_).parent_path());
+}
+
+}  // namespace loraproof
