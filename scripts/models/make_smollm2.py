@@ -193,7 +193,7 @@ def main():
         return
     foreign = arguments.out.is_dir() and {p.name for p in arguments.out.iterdir()} - set(FILES)
     if foreign:
-        sys.exit(f"{arguments.out}: holds {sorted(foreign)[0]}, not only a model made here; not replaced")
+        sys.exit(f"{arguments.out}: {sorted(foreign)[0]} was not made by this script; not replaced")
     from gguf import GGUFReader
 
     gguf = find_gguf(arguments.cache)
