@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/engine/sweep.h"
+
+#include <ATen/ATen.h>
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "loraproof/core/error.h"
+#include "loraproof/nn/linear.h"
+#include "loraproof/nn/norm.h"
+
+namespace loraproof::engine {
+namespace {
+
+// Rows of logits held at once, and rows of the head that are converted at once when it is streamed.
+// Fixed numbers: the block shape decides the kernel and with it the last bits.
+constexpr std::int64_t kLogitRows = 256;
+constexpr std::int64_t kHeadRows = 16384;
+
+const adapter::ModulePatch* find_patch(const Lane& lane, const char* module) {
+  const auto found = lane.patches.find(module);
+  return found == lane.patches.end() ? nullptr : &found->second;
+}
+
+at::Tensor embed(LayerStore& store, const Run& run) {
+  const auto& ids = run.pack->ids;
+  const auto vocab = static_cast<std::int32_t>(store.config().vocab_size);
+  for (std::int32_t id : ids) {
+    if (id < 0 || id >= vocab) {
+      throw input_error({.message = "token id outside of the model's vocabulary",
+                         .file = store.config().file,
+                         .expected = fmt::format("0 to {}", vocab - 1),
+                         .found = std::to_string(id),
+                         .hint = "do the tokenizer and the base belong together?"});
+    }
+  }
+  const at::Tensor index = at::tensor(at::ArrayRef<std::int32_t>(ids), at::kInt).to(at::kLong);
+  const adapter::ModulePatch* patch = find_patch(*run.lane, model::kEmbedding);
+  // Without a patch only the rows are moved and converted; the table stays where it is.
+  if (patch == nullptr) {
+    return nn::embedding(index, store.embedding_table(), nullptr)
+        .to(store.device(), store.compute());
+  }
+  adapter::ModulePatch local = *patch;
+  const at::Tensor table = local.weight.defined()
+                               ? local.weight
+                               : store.embedding_table().to(store.device(), store.compute());
+  return nn::embedding(index.to(store.device()), table, &local);
+}
+
+model::Positions positions_of(const LayerStore& store, const Pack& pack, const at::Tensor& like) {
+  return {.lengths = pack.lengths,
+          .rope = nn::rope_table(store.config().rope, pack.starts, pack.lengths, like.options())};
+}
+
+}  // namespace
+
+std::vector<at::Tensor> sweep(LayerStore& store, std::span<const Run> runs, Progress& progress) {
+  const c10::InferenceMode no_autograd;
+  std::vector<at::Tensor> hidden;
+  std::vector<model::Positions> positions;
+  for (const Run& run : runs) {
+    hidden.push_back(embed(store, run));
+    positions.push_back(positions_of(store, *run.pack, hidden.back()));
+    if (run.cache != nullptr)
+      run.cache->resize(static_cast<std::size_t>(store.config().num_layers));
+  }
+  for (std::int64_t layer = 0; layer < store.config().num_layers; ++layer) {
+    const model::LayerWeights& weights = store.layer(layer);
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      nn::LayerKv* cache =
+          runs[i].cache == nullptr ? nullptr : &(*runs[i].cache)[static_cast<std::size_t>(layer)];
+      hidden[i] = model::decoder_layer(store.config(), layer, weights, runs[i].lane->patches,
+                                       hidden[i], positions[i], cache);
+    }
+    progress.advance();
+  }
+  store.release_layer();
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const adapter::ModulePatch* patch = find_patch(*runs[i].lane, model::kFinalNorm);
+    const bool replaced = patch != nullptr && patch->weight.defined();
+    hidden[i] = nn::rms_norm(hidden[i], replaced ? patch->weight : store.final_norm(),
+                             store.config().rms_norm_eps);
+  }
+  return hidden;
+}
+
+namespace {
+
+// Logits [b, V] in the compute type for rows [b, D].
+at::Tensor head(LayerStore& store, const adapter::ModulePatch* patch, const at::Tensor& rows) {
+  const std::int64_t vocab = store.config().vocab_size;
+  if (patch != nullptr || store.resident()) {
+    return nn::linear(rows, {.weight = store.head_rows(0, vocab), .bias = {}}, patch);
+  }
+  std::vector<at::Tensor> parts;
+  for (std::int64_t begin = 0; begin < vocab; begin += kHeadRows) {
+    const std::int64_t count = std::min(kHeadRows, vocab - begin);
+    parts.push_back(at::linear(rows, store.head_rows(begin, count)));
+  }
+  return at::cat(parts, -1);
+}
+
+}  // namespace
+
+void visit_logits(LayerStore& store, std::span<const LogitRequest> requests, Progress& progress) {
+  const c10::InferenceMode no_autograd;
+  for (const LogitRequest& request : requests) {
+    const adapter::ModulePatch* patch = find_patch(*request.lane, model::kHead);
+    for (std::int64_t begin = 0; begin < request.hidden.size(0); begin += kLogitRows) {
+      const std::int64_t count = std::min(kLogitRows, request.hidden.size(0) - begin);
+      const at::Tensor logits = head(store, patch, request.hidden.narrow(0, begin, count));
+      request.visit(begin, logits.to(at::kFloat));
+      progress.advance(count);
+    }
+  }
+}
+
+}  // namespace loraproof::engine

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// One pass over the base, layer by layer, that carries all runs (a lane on a pack) along: a layer's
+// weights are read once and serve every run, then go.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "loraproof/core/progress.h"
+#include "loraproof/engine/lane.h"
+#include "loraproof/engine/layer_store.h"
+#include "loraproof/engine/pack.h"
+
+namespace loraproof::engine {
+
+/// Keys and values of all layers, for the sequences of one pack in their order.
+using KvCache = std::vector<nn::LayerKv>;
+
+struct Run {
+  const Lane* lane = nullptr;
+  const Pack* pack = nullptr;
+  KvCache* cache = nullptr;  ///< grown by the sweep; may be null
+};
+
+/// The hidden states after the final norm, per run: [N, D] in the compute type.
+[[nodiscard]] std::vector<at::Tensor> sweep(LayerStore& store, std::span<const Run> runs,
+                                            Progress& progress);
+
+/// Rows of hidden states whose logits somebody reads, and what to do with them.
+struct LogitRequest {
+  const Lane* lane = nullptr;
+  at::Tensor hidden;  ///< [M, D], after the final norm
+  /// Called in row order with blocks of logits [b, V] f32 (rounded to the compute type before, as
+  /// transformers' lm_head does); `first_row` counts rows of `hidden`.
+  std::function<void(std::int64_t first_row, const at::Tensor& logits)> visit;
+};
+
+/// Applies the head in row blocks, so that logits of [M, V] never exist at once.
+void visit_logits(LayerStore& store, std::span<const LogitRequest> requests, Progress& progress);
+
+}  // namespace loraproof::engine

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/nn/linear.h"
+
+#include <ATen/ATen.h>
+
+namespace loraproof::nn {
+namespace {
+
+// ‖W + sBA‖ per row [O] in f32, without building the sum at full rank in f32 for the whole matrix
+// at once: rows are independent, so blocks bound the memory.
+at::Tensor dora_row_norm(const at::Tensor& weight, const adapter::ModulePatch& patch) {
+  constexpr std::int64_t kRows = 1024;
+  const std::int64_t rows = weight.size(0);
+  at::Tensor norm = at::empty({rows}, weight.options().dtype(at::kFloat));
+  for (std::int64_t begin = 0; begin < rows; begin += kRows) {
+    const std::int64_t count = std::min(kRows, rows - begin);
+    const at::Tensor delta = at::matmul(patch.lora_b.narrow(0, begin, count), patch.lora_a);
+    const at::Tensor sum = weight.narrow(0, begin, count).to(at::kFloat) + delta * patch.scale;
+    norm.narrow(0, begin, count).copy_(at::linalg_vector_norm(sum, 2, at::IntArrayRef{1}));
+  }
+  return norm;
+}
+
+// s·(x Aᵀ Bᵀ + b_B), f32.
+at::Tensor low_rank(const at::Tensor& x_f32, const adapter::ModulePatch& patch) {
+  at::Tensor y = at::linear(at::linear(x_f32, patch.lora_a), patch.lora_b);
+  if (patch.lora_bias.defined()) y = y + patch.lora_bias;
+  return y * patch.scale;
+}
+
+}  // namespace
+
+at::Tensor linear(const at::Tensor& x, const LinearWeights& weights,
+                  const adapter::ModulePatch* patch) {
+  if (patch == nullptr) return at::linear(x, weights.weight, weights.bias);
+  const at::Tensor& weight = patch->weight.defined() ? patch->weight : weights.weight;
+  const at::Tensor& bias = patch->bias.defined() ? patch->bias : weights.bias;
+  at::Tensor result = at::linear(x, weight, bias);
+  if (!patch->has_lora()) return result;
+
+  const at::Tensor delta = low_rank(x.to(at::kFloat), *patch);
+  at::Tensor sum = result.to(at::kFloat);
+  if (patch->magnitude.defined()) {
+    // W' = m/‖W + sBA‖ · (W + sBA): the bias stays outside of the scaling.
+    const at::Tensor factor = patch->magnitude / dora_row_norm(weight, *patch);
+    const at::Tensor base = bias.defined() ? sum - bias.to(at::kFloat) : sum;
+    sum = sum + (factor - 1) * base + factor * delta;
+  } else {
+    sum = sum + delta;
+  }
+  return sum.to(result.scalar_type());
+}
+
+at::Tensor embedding(const at::Tensor& ids, const at::Tensor& weight,
+                     const adapter::ModulePatch* patch) {
+  if (patch == nullptr) return weight.index_select(0, ids);
+  const at::Tensor& table = patch->weight.defined() ? patch->weight : weight;
+  at::Tensor rows = table.index_select(0, ids);
+  if (!patch->has_lora()) return rows;
+  const at::Tensor after_a = patch->lora_a.index_select(1, ids).t();  // [N, R]
+  const at::Tensor delta = at::linear(after_a, patch->lora_b) * patch->scale;
+  return (rows.to(at::kFloat) + delta).to(rows.scalar_type());
+}
+
+}  // namespace loraproof::nn

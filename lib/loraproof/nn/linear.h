@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// y = x Wᵀ + b with an adapter applied, unmerged: the only place where an adapter touches a
+// forward. The arithmetic follows PEFT (peft/tuners/lora/layer.py Linear.forward, dora.py
+// DoraLinearLayer): the low-rank path runs in f32, is added to the base result in f32 and rounded
+// once.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "loraproof/adapter/patch.h"
+
+namespace loraproof::nn {
+
+struct LinearWeights {
+  at::Tensor weight;  ///< [O, I] in the compute type
+  at::Tensor bias;    ///< [O] in the compute type, or undefined
+};
+
+/// x [N, I] in the compute type -> [N, O] in the compute type. `patch` may be null; its tensors
+/// must be on x's device, its replacements in the compute type (see engine/lane.h).
+[[nodiscard]] at::Tensor linear(const at::Tensor& x, const LinearWeights& weights,
+                                const adapter::ModulePatch* patch);
+
+/// Rows of an embedding table. ids [N] i64, weight [V, D] -> [N, D] in the table's type; an
+/// embedding LoRA adds s * (A[:, ids]ᵀ Bᵀ) (PEFT lora.Embedding.forward).
+[[nodiscard]] at::Tensor embedding(const at::Tensor& ids, const at::Tensor& weight,
+                                   const adapter::ModulePatch* patch);
+
+}  // namespace loraproof::nn
