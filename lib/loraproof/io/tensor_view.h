@@ -13,7 +13,23 @@
 namespace loraproof::io {
 
 /// Element types of safetensors 0.8 that loraproof reads.
-enum class DType { Bool, U8, I8, U16, I16, F16, BF16, U32, I32, F32, U64, I64, F64, F8E4M3, F8E5M2 };
+enum class DType {
+  Bool,
+  U8,
+  I8,
+  U16,
+  I16,
+  F16,
+  BF16,
+  U32,
+  I32,
+  F32,
+  U64,
+  I64,
+  F64,
+  F8E4M3,
+  F8E5M2
+};
 
 /// Bytes of one element.
 [[nodiscard]] std::size_t size_of(DType dtype);
