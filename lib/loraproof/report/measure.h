@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an analysis found, before anybody judged it. Analyses know no limits and no severities; the
+// policy supplies both and gate() turns measures into checks.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "loraproof/report/check.h"
+
+namespace loraproof::report {
+
+/// A decision that the analysis itself can make: a tensor lands or it doesn't. Skipped means that
+/// the question does not arise here (no --adapter given); Inconclusive that it does but could not
+/// be answered, and that is never a pass.
+enum class Outcome { Pass, Fail, Inconclusive, Skipped };
+
+struct Measure {
+  std::string id;       ///< Must be an id of the rule table.
+  std::string subject;  ///< May be empty.
+  std::optional<double> value;
+  std::optional<Interval> interval;
+  std::optional<std::int64_t> n;
+  std::string message;  ///< What was measured or found; the gate adds how it compares.
+  std::string hint;     ///< What to do if this turns out not to be a pass.
+  /// Set: the policy supplies only the severity (and min_n). Not set: `value` against the limits.
+  std::optional<Outcome> outcome;
+  /// Computed from the noise floor: applies to each side for which the policy file and --set say
+  /// nothing.
+  std::optional<Limit> derived_limit;
+};
+
+}  // namespace loraproof::report
