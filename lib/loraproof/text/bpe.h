@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Byte-pair encoding of one word, as `tokenizers` does it: symbols from characters (or bytes), then
+// merges in rank order. O(n log n) for a word of n symbols; words without any spaces may be whole
+// texts.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "loraproof/core/json.h"
+#include "loraproof/text/tokenizer_document.h"
+#include "loraproof/text/vocabulary.h"
+
+namespace loraproof::text {
+
+/// (left id, right id) → (rank, merged id), open addressing.
+class MergeTable {
+ public:
+  struct Merge {
+    std::uint32_t rank = UINT32_MAX;  // UINT32_MAX: no such merge
+    std::int32_t id = -1;
+  };
+  void reserve(std::size_t count);
+  /// A later rule for the same pair replaces the earlier.
+  void insert(std::int32_t left, std::int32_t right, Merge merge);
+  [[nodiscard]] Merge find(std::int32_t left, std::int32_t right) const {
+    const std::uint64_t key = key_of(left, right);
+    for (std::size_t at = slot_of(key);; at = (at + 1) & mask_) {
+      const Slot& slot = slots_[at];
+      if (slot.key == key) return slot.merge;
+      if (slot.key == kFree) return {};
+    }
+  }
+
+ private:
+  static constexpr std::uint64_t kFree = UINT64_MAX;  // no pair: ids are below 2^31
+  struct Slot {
+    std::uint64_t key = kFree;
+    Merge merge;
+  };
+  [[nodiscard]] static std::uint64_t key_of(std::int32_t left, std::int32_t right) {
+    return (static_cast<std::uint64_t>(left) << 32) | static_cast<std::uint32_t>(right);
+  }
+  [[nodiscard]] std::size_t slot_of(std::uint64_t key) const {
+    const std::uint64_t mixed = key * 0x9E3779B97F4A7C15U;
+    return static_cast<std::size_t>(mixed ^ (mixed >> 32)) & mask_;
+  }
+  std::vector<Slot> slots_ = std::vector<Slot>(1);
+  std::size_t mask_ = 0;
+};
+
+class Bpe {
+ public:
+  /// Reads /model and takes the document's vocabulary and merges. `byte_level`: words arrive as raw
+  /// bytes, wanted when the last pre-tokenizer is ByteLevel; see takes_bytes().
+  Bpe(TokenizerDocument& document, bool byte_level);
+
+  /// True: encode() expects raw bytes. False although byte_level was asked: the vocabulary lacks a
+  /// byte and defines what to do then, so words must arrive in the byte alphabet.
+  [[nodiscard]] bool takes_bytes() const { return takes_bytes_; }
+
+  /// Appends the ids of one word (not empty). Thread-safe.
+  void encode(std::string_view word, std::vector<std::int32_t>& out) const;
+
+  [[nodiscard]] const Vocabulary& vocabulary() const { return vocab_; }
+
+ private:
+  enum class Whole : std::uint8_t { Unknown, Yes, No };
+
+  void read_options(const JsonObject& model);
+  void read_merges(TokenizerDocument& document);
+  void use_bytes();
+  void encode_part(std::string_view word, std::vector<std::int32_t>& out) const;
+  void append_symbols(std::string_view word, std::vector<std::int32_t>& symbols) const;
+  void merge_few(std::int32_t* symbols, std::size_t count, std::vector<std::int32_t>& out) const;
+  void merge_many(const std::vector<std::int32_t>& symbols, std::vector<std::int32_t>& out) const;
+
+  Vocabulary vocab_;
+  MergeTable merges_;
+  bool takes_bytes_ = false;
+  bool ignore_merges_ = false;
+  bool fuse_unk_ = false;
+  bool byte_fallback_ = false;
+  std::int32_t unk_id_ = -1;
+  bool cut_at_space_mark_ = false;             // no merge crosses from another character to U+2581
+  std::size_t longest_word_ = 0;               // of a whole word in words_
+  std::array<std::int32_t, 256> byte_ids_{};   // by raw byte (takes_bytes_) or of "<0xHH>"
+  std::array<std::int32_t, 128> ascii_ids_{};  // of one-character tokens, without takes_bytes_
+  StringArena byte_words_;                     // owns the keys of words_
+  TokenMap words_;  // raw byte strings; without takes_bytes_ the vocabulary's own map is used
+  std::unique_ptr<std::atomic<Whole>[]> whole_;  // by id: does the whole word merge into this id?
+};
+
+}  // namespace loraproof::text

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lets tests/live/tokenizer_live.py ask our tokeniser: one JSON request a line on stdin, one answer
+// a line.
+//   {"text": "...", "special": true}  -> [ids]
+//   {"ids": [...], "skip": true}      -> "text"
+//   {"bench": "...", "seconds": 2}    -> {"bytes_per_second": n, "tokens": n}
+// Usage: tokenizer_probe TOKENIZER_JSON. The first line out is {"load_seconds": n, "vocab_size":
+// n}.
+#include <chrono>
+#include <iostream>
+#include <string>
+
+#include "loraproof/core/json.h"
+#include "loraproof/text/tokenizer.h"
+
+namespace {
+
+using loraproof::Json;
+using loraproof::text::Tokenizer;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Prompts of about 500 bytes, cut at character borders, as a suite has them.
+Json bench(const Tokenizer& tokenizer, const std::string& text, double seconds) {
+  std::vector<std::string> prompts;
+  for (std::size_t begin = 0; begin < text.size();) {
+    std::size_t end = std::min(begin + 500, text.size());
+    while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
+    prompts.push_back(text.substr(begin, end - begin));
+    begin = end;
+  }
+  std::size_t bytes = 0;
+  std::size_t tokens = 0;
+  const auto start = Clock::now();
+  do {
+    tokens = 0;
+    for (const auto& prompt : prompts) tokens += tokenizer.encode(prompt, false).size();
+    bytes += text.size();
+  } while (seconds_since(start) < seconds);
+  return {{"bytes_per_second", static_cast<double>(bytes) / seconds_since(start)},
+          {"tokens", tokens}};
+}
+
+Json answer(const Tokenizer& tokenizer, const Json& request) {
+  if (request.contains("text")) {
+    return tokenizer.encode(request["text"].get<std::string>(), request["special"].get<bool>());
+  }
+  if (request.contains("bench")) {
+    return bench(tokenizer, request["bench"].get<std::string>(), request["seconds"].get<double>());
+  }
+  return tokenizer.decode(request["ids"].get<std::vector<std::int32_t>>(),
+                          request["skip"].get<bool>());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    if (argc != 2) return 2;
+    const auto start = Clock::now();
+    const auto tokenizer = Tokenizer::from_file(argv[1]);
+    std::cout << Json{{"load_seconds", seconds_since(start)},
+                      {"vocab_size", tokenizer.vocab_size()}}
+              << std::endl;
+    for (std::string line; std::getline(std::cin, line);) {
+      std::cout << answer(tokenizer, Json::parse(line)) << '\n';
+    }
+    return std::cout.flush() ? 0 : 1;
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << '\n';
+    return 1;
+  }
+}
