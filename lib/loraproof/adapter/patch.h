@@ -4,23 +4,24 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-
 #include <map>
 #include <string>
 
+#include "loraproof/adapter/base_modules.h"
+
 namespace loraproof::adapter {
 
-/// What the adapter adds to, or puts in place of, one base module. Undefined tensors mean "nothing".
-/// All tensors are f32 on the CPU (PEFT loads fp16/bf16 LoRA weights as fp32, peft
+/// What the adapter adds to, or puts in place of, one base module. Undefined tensors mean
+/// "nothing". All tensors are f32 on the CPU (PEFT loads fp16/bf16 LoRA weights as fp32, peft
 /// `autocast_adapter_dtype`), except the replacements, which keep the file's dtype.
 struct ModulePatch {
-  at::Tensor lora_a;       ///< [R, I] f32; for an embedding [R, V]
-  at::Tensor lora_b;       ///< [O, R] f32; for an embedding [D, R]
-  at::Tensor lora_bias;    ///< [O] f32: lora_B.bias (lora_bias=true); enters the sum times `scale`
-  double scale = 0.0;      ///< alpha/r, or alpha/sqrt(r) with rsLoRA, after the patterns
-  at::Tensor magnitude;    ///< [O] f32: DoRA's lora_magnitude_vector
-  at::Tensor weight;       ///< replaces the base weight (modules_to_save, saved embeddings)
-  at::Tensor bias;         ///< replaces the base bias (bias=all|lora_only, modules_to_save)
+  at::Tensor lora_a;     ///< [R, I] f32; for an embedding [R, V]
+  at::Tensor lora_b;     ///< [O, R] f32; for an embedding [D, R]
+  at::Tensor lora_bias;  ///< [O] f32: lora_B.bias (lora_bias=true); enters the sum times `scale`
+  double scale = 0.0;    ///< alpha/r, or alpha/sqrt(r) with rsLoRA, after the patterns
+  at::Tensor magnitude;  ///< [O] f32, for an embedding [D]: DoRA's lora_magnitude_vector
+  at::Tensor weight;     ///< replaces the base weight (modules_to_save, saved embeddings)
+  at::Tensor bias;       ///< replaces the base bias (bias=all|lora_only, modules_to_save)
 
   [[nodiscard]] bool has_lora() const { return lora_a.defined(); }
 };
@@ -28,17 +29,5 @@ struct ModulePatch {
 /// Base module path as in the checkpoint, without ".weight" ("model.layers.0.self_attn.q_proj"), to
 /// its patch. Empty: the base alone.
 using PatchSet = std::map<std::string, ModulePatch>;
-
-/// What landing has to know of the base; built by model/ from config.json and the tensor headers.
-struct BaseModule {
-  enum class Kind { Linear, Embedding, Norm };
-  Kind kind = Kind::Linear;
-  std::int64_t out = 0;  ///< rows of the weight: O, or V for an embedding, or the norm's size
-  std::int64_t in = 0;   ///< columns: I, or D; 0 for a norm
-  bool has_bias = false;
-  bool is_output_head = false;  ///< excluded from target_modules="all-linear"
-};
-/// Module path (no ".weight") to its description. A tied head is listed (path "lm_head").
-using BaseModules = std::map<std::string, BaseModule>;
 
 }  // namespace loraproof::adapter

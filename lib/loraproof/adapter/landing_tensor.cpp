@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/adapter/landing_tensor.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include "loraproof/tensor/from_view.h"
+
+namespace loraproof::adapter {
+namespace {
+
+constexpr std::int64_t kBlockElements = std::int64_t{1} << 22;
+
+bool is_whole(Part part) {
+  return part == Part::Weight || part == Part::Bias || part == Part::BaseWeight ||
+         part == Part::BaseBias;
+}
+
+bool is_a(Part part) { return part == Part::LoraA || part == Part::EmbeddingA; }
+bool is_b(Part part) { return part == Part::LoraB || part == Part::EmbeddingB; }
+
+}  // namespace
+
+std::vector<std::int64_t> expected_shape(Part part, const BaseModule& module, std::int64_t rank) {
+  const bool embedding = module.kind == BaseModule::Kind::Embedding;
+  switch (part) {
+    case Part::LoraA: return {rank, module.in};
+    case Part::LoraB: return {module.out, rank};
+    case Part::EmbeddingA: return {rank, module.out};
+    case Part::EmbeddingB: return {module.in, rank};
+    case Part::Magnitude: return {embedding ? module.in : module.out};
+    case Part::Weight:
+    case Part::BaseWeight:
+      if (module.kind == BaseModule::Kind::Norm) return {module.out};
+      return {module.out, module.in};
+    case Part::LoraBBias:
+    case Part::Bias:
+    case Part::BaseBias: return {module.out};
+    case Part::Unknown: break;
+  }
+  return {};
+}
+
+std::optional<TensorProblem> shape_problem(const io::TensorView& view, Part part,
+                                           const BaseModule& module, std::int64_t rank,
+                                           const std::string& rank_source) {
+  using io::DType;
+  const DType dtype = view.dtype;
+  if (dtype != DType::F32 && dtype != DType::BF16 && dtype != DType::F16 && dtype != DType::F64) {
+    return TensorProblem{
+        "landing.shape", "dtype",
+        fmt::format("expected a tensor of F32, BF16, F16 or F64, found {}", io::name_of(dtype)),
+        "quantised adapters are not supported: save the adapter in 16 or 32 bit"};
+  }
+  const auto expected = expected_shape(part, module, rank);
+  const auto& found = view.shape;
+  if (found == expected) return std::nullopt;
+  const std::string shapes =
+      fmt::format("expected {}, found {}", io::shape_text(expected), io::shape_text(found));
+  if (expected.size() == 2 && found.size() == 2) {
+    const bool rank_differs =
+        (is_a(part) && found[1] == expected[1]) || (is_b(part) && found[0] == expected[0]);
+    if (rank_differs) {
+      const std::int64_t found_rank = is_a(part) ? found[0] : found[1];
+      return TensorProblem{
+          "landing.rank", fmt::format("{}:{}", rank, found_rank),
+          fmt::format("the configuration says rank {} ({}), the tensor has rank {}", rank,
+                      rank_source, found_rank),
+          "r and rank_pattern must be those of the training; the scale alpha/r follows from them"};
+    }
+    const bool transposed = (is_a(part) && found[0] == expected[1]) ||
+                            (is_b(part) && found[1] == expected[0]) ||
+                            (found[0] == expected[1] && found[1] == expected[0]);
+    if (transposed) {
+      return TensorProblem{"landing.shape", "transposed", shapes + ": the tensor is transposed",
+                           "PEFT stores lora_A as [r, in] and lora_B as [out, r], also with "
+                           "fan_in_fan_out; transpose it"};
+    }
+    const bool vocabulary = (module.kind == BaseModule::Kind::Embedding || module.is_output_head);
+    const bool rows_differ = (part == Part::EmbeddingA && found[0] == expected[0]) ||
+                             (part != Part::EmbeddingA && found[1] == expected[1]);
+    if (vocabulary && rows_differ) {
+      return TensorProblem{"landing.shape", "vocabulary",
+                           shapes + ": another number of tokens than the base has",
+                           "the vocabulary was resized in training, which is not supported yet, or "
+                           "the base is another one"};
+    }
+  }
+  return TensorProblem{"landing.shape", "other", shapes,
+                       "the adapter was trained on a model of another size: check --base"};
+}
+
+at::Tensor owned_tensor(const io::TensorView& view, Part part) {
+  const at::Tensor mapped = tensor::tensor_of(view);
+  if (is_whole(part)) return mapped.clone();
+  return mapped.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+}
+
+std::optional<TensorProblem> finite_problem(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.reshape({-1});
+  std::int64_t nans = 0;
+  std::int64_t infinities = 0;
+  for (std::int64_t begin = 0; begin < flat.numel(); begin += kBlockElements) {
+    const at::Tensor block = flat.narrow(0, begin, std::min(kBlockElements, flat.numel() - begin));
+    if (at::isfinite(block).all().item<bool>()) continue;
+    nans += at::isnan(block).sum().item<std::int64_t>();
+    infinities += at::isinf(block).sum().item<std::int64_t>();
+  }
+  if (nans + infinities == 0) return std::nullopt;
+  return TensorProblem{
+      "landing.non_finite", "values",
+      fmt::format("{} NaN and {} infinite values of {}", nans, infinities, flat.numel()),
+      "the training diverged or the file is damaged; every output would be NaN"};
+}
+
+}  // namespace loraproof::adapter

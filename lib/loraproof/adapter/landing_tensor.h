@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a single adapter tensor must look like for its place, and its conversion. Internal to
+// adapter/.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "loraproof/adapter/base_modules.h"
+#include "loraproof/adapter/keys.h"
+#include "loraproof/io/tensor_view.h"
+
+namespace loraproof::adapter {
+
+struct TensorProblem {
+  std::string id;    ///< landing.shape, landing.rank or landing.non_finite
+  std::string kind;  ///< Groups problems of the same nature.
+  std::string message;
+  std::string hint;
+};
+
+/// The shape that `part` has on this module: [R, I], [O, R], [O], ...
+[[nodiscard]] std::vector<std::int64_t> expected_shape(Part part, const BaseModule& module,
+                                                       std::int64_t rank);
+
+/// Nothing when dtype and shape fit. `rank_source` says where the rank comes from ("r").
+[[nodiscard]] std::optional<TensorProblem> shape_problem(const io::TensorView& view, Part part,
+                                                         const BaseModule& module,
+                                                         std::int64_t rank,
+                                                         const std::string& rank_source);
+
+/// A copy that owns its memory: f32 for LoRA parts, the file's dtype for whole weights and biases.
+[[nodiscard]] at::Tensor owned_tensor(const io::TensorView& view, Part part);
+
+/// NaN or infinite values. Reads in blocks; `tensor` is any floating tensor.
+[[nodiscard]] std::optional<TensorProblem> finite_problem(const at::Tensor& tensor);
+
+}  // namespace loraproof::adapter
