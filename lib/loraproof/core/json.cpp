@@ -136,6 +136,12 @@ Json parse_json(std::string_view text, std::string_view file, JsonLimits limits)
                        .found = fmt::format("{} bytes", text.size())});
   }
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  // nlohmann takes a NUL byte for the end of the text: what stands behind it would pass unread.
+  if (const auto nul = text.find('\0'); nul != text.npos) {
+    throw input_error({.message = "not valid JSON: NUL byte",
+                       .file = std::string(file),
+                       .where = line_and_column(text, nul)});
+  }
   Json root;
   StrictBuilder builder(root, text, file, limits.max_depth);
   if (!Json::sax_parse(text.begin(), text.end(), &builder)) {
