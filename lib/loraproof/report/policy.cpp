@@ -278,7 +278,8 @@ std::string Policy::to_yaml() const {
   yaml += "settings:\n";
   for (const Setting& setting : table_.settings()) {
     const Json& value = setting_value(setting.name, setting.type);
-    yaml += fmt::format("  {}: {}  # {}\n", setting.name, value.dump(), setting.title);
+    yaml += fmt::format("  {}: {}  # {}\n", setting.name,
+                        value.dump(-1, ' ', false, Json::error_handler_t::replace), setting.title);
   }
   return yaml;
 }
