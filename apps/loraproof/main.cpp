@@ -1,1 +1,136 @@
-int main() { return 0; }
+// SPDX-License-Identifier: Apache-2.0
+// Parse, run, write the report, exit. The only place that catches.
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <fmt/format.h>
+#include <map>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "loraproof/commands/errors.h"
+#include "loraproof/core/exit_code.h"
+#include "loraproof/core/file.h"
+#include "loraproof/core/suggest.h"
+#include "loraproof/report/writers/table.h"
+
+namespace loraproof::cli {
+namespace {
+
+int to_int(ExitCode code) { return static_cast<int>(code); }
+
+bool use_colour() { return isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr; }
+
+void write_stdout(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw input_error({.message = "cannot write the report to stdout",
+                       .hint = "is the disk full or the pipe closed?"});
+  }
+}
+
+struct ReportFile {
+  const report::WriterRow* writer;
+  std::string path;
+};
+
+std::vector<ReportFile> report_files(const OutputOptions& output) {
+  std::vector<ReportFile> files;
+  for (const std::string& spec : output.reports) {
+    const auto equals = spec.find('=');
+    if (equals == std::string::npos || equals + 1 == spec.size()) {
+      throw usage_error({.message = "not a report file",
+                         .where = "--report",
+                         .expected = "FORMAT=FILE",
+                         .found = spec});
+    }
+    files.push_back({&report::writer_named(spec.substr(0, equals)), spec.substr(equals + 1)});
+  }
+  return files;
+}
+
+ExitCode emit(report::Report report, const OutputOptions& output,
+              const std::vector<ReportFile>& files) {
+  report.gate.fail_on = output.fail_on == "warn" ? report::FailOn::Warn : report::FailOn::Error;
+  static const std::map<std::string, report::InconclusiveExit> kInconclusive = {
+      {"own", report::InconclusiveExit::OwnCode},
+      {"pass", report::InconclusiveExit::Pass},
+      {"fail", report::InconclusiveExit::Fail}};
+  report.gate.inconclusive = kInconclusive.at(output.inconclusive);
+  for (const ReportFile& file : files)
+    write_file_atomically(file.path, file.writer->write(report, {}));
+  write_stdout(report::writer_named(output.format).write(report, {.colour = use_colour()}));
+  return report.exit_code();
+}
+
+ExitCode run(const std::string& name, const RunCommand& command, const OutputOptions& output) {
+  const std::vector<ReportFile> files = report_files(output);
+  const auto progress =
+      output.quiet ? make_silent_progress() : make_stderr_progress(isatty(STDERR_FILENO) != 0);
+  commands::Context context{*progress};
+  report::Report report;
+  try {
+    report = command(context);
+  } catch (...) {
+    const Error error = commands::current_error();
+    if (error.kind() == ErrorKind::Usage) throw error;
+    report.tool.version = commands::kVersion;
+    report.command = name;
+    report.error = report::ReportError{error.kind(), error.detail()};
+    fmt::print(stderr, "loraproof: error: {}\n", error.what());
+  }
+  progress->end();
+  return emit(std::move(report), output, files);
+}
+
+// A mistyped subcommand deserves its nearest neighbour.
+std::string with_suggestion(std::string message, int argc, char** argv) {
+  std::vector<std::string> names;
+  for (const Subcommand& subcommand : subcommands()) names.emplace_back(subcommand.name);
+  if (argc > 1 && argv[1][0] != '-') {
+    const std::string near = nearest_name(argv[1], names);
+    if (!near.empty() && near != argv[1]) message += fmt::format("\ndid you mean '{}'?", near);
+  }
+  return message;
+}
+
+int main_checked(int argc, char** argv) {
+  CLI::App app("Proves that a LoRA adapter is fit to deploy", "loraproof");
+  app.set_version_flag("--version", fmt::format("loraproof {} (libtorch {})", commands::kVersion,
+                                                commands::libtorch_version()));
+  app.require_subcommand(1);
+  app.footer(
+      "Exit codes: 0 pass, 1 gate failed, 2 usage, 3 input unusable, 4 inconclusive, 5 internal.\n"
+      "loraproof SUBCOMMAND --help tells more; docs/ has a page for each.");
+  std::map<std::string, std::pair<RunCommand, OutputOptions>> commands;
+  for (const Subcommand& subcommand : subcommands()) {
+    CLI::App* sub = app.add_subcommand(subcommand.name, subcommand.summary);
+    auto& [command, output] = commands[subcommand.name];
+    command = subcommand.add(*sub);
+    add_output_flags(*sub, output);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);  // --help, --version
+  } catch (const CLI::ParseError& error) {
+    fmt::print(stderr, "loraproof: {}\nRun with --help for the options.\n",
+               with_suggestion(error.what(), argc, argv));
+    return to_int(ExitCode::Usage);
+  }
+  const std::string name = app.get_subcommands().front()->get_name();
+  const auto& [command, output] = commands.at(name);
+  return to_int(run(name, command, output));
+}
+
+}  // namespace
+}  // namespace loraproof::cli
+
+int main(int argc, char** argv) {
+  try {
+    return loraproof::cli::main_checked(argc, argv);
+  } catch (...) {
+    const loraproof::Error error = loraproof::commands::current_error();
+    fmt::print(stderr, "loraproof: error: {}\n", error.what());
+    return static_cast<int>(loraproof::exit_code_of(error.kind()));
+  }
+}

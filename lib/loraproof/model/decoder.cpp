@@ -171,10 +171,13 @@ adapter::BaseModules base_modules(const DecoderConfig& config, const io::Checkpo
     }
   }
   modules[kFinalNorm] = {.kind = Kind::Norm, .out = config.hidden_size};
+  const std::string head = head_weight_name(config, base);
+  const bool tied = head != std::string(kHead) + ".weight";
   modules[kHead] = {.kind = Kind::Linear,
                     .out = config.vocab_size,
                     .in = config.hidden_size,
-                    .is_output_head = true};
+                    .is_output_head = true,
+                    .tied_to = tied ? kEmbedding : ""};
   return modules;
 }
 

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line: a table of subcommands and the flags they share. Parsing fills options structs;
+// nothing is computed here.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "loraproof/commands/context.h"
+#include "loraproof/report/report.h"
+
+namespace loraproof::cli {
+
+/// How the report is written and what the exit code is made of; the same for all subcommands.
+struct OutputOptions {
+  std::string format = "text";
+  std::vector<std::string> reports;  ///< FORMAT=FILE
+  std::string fail_on = "error";
+  std::string inconclusive = "own";
+  bool quiet = false;
+};
+
+using RunCommand = std::function<report::Report(commands::Context&)>;
+
+/// A subcommand adds its flags to `app` and returns what to run with them once they are parsed.
+struct Subcommand {
+  const char* name;
+  const char* summary;
+  RunCommand (*add)(CLI::App& app);
+};
+
+[[nodiscard]] std::span<const Subcommand> subcommands();
+
+// One per file in this folder.
+RunCommand add_validate(CLI::App& app);
+RunCommand add_inspect(CLI::App& app);
+
+// Flags that several subcommands share.
+void add_engine_flags(CLI::App& app, commands::EngineOptions& options, std::string& memory);
+void add_policy_flags(CLI::App& app, commands::PolicyOptions& options);
+void add_output_flags(CLI::App& app, OutputOptions& options);
+
+/// "1GiB", "512MB", "1073741824" -> bytes. A usage Error for anything else, and for 0.
+[[nodiscard]] std::uint64_t parse_size(const std::string& text);
+
+}  // namespace loraproof::cli

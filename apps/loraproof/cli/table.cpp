@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+
+#include "cli/cli.h"
+
+namespace loraproof::cli {
+
+std::span<const Subcommand> subcommands() {
+  static constexpr std::array kSubcommands{
+      Subcommand{"validate",
+                 "Does this adapter, on this base, still behave as its golden set says?",
+                 add_validate},
+      Subcommand{"inspect", "What is in this adapter, and does it fit this base?", add_inspect},
+  };
+  return kSubcommands;
+}
+
+}  // namespace loraproof::cli

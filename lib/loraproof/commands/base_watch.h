@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Looks at each stored tensor of the base when the sweep first reads it: digests for identity.base,
+// norms for effect.*. So the base is read once.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "loraproof/adapter/effect.h"
+#include "loraproof/io/checkpoint.h"
+#include "loraproof/io/digest.h"
+
+namespace loraproof::commands {
+
+/// see() is called from the sweep's thread; digests are taken on a thread of their own.
+class BaseWatch {
+ public:
+  /// `patches` may be null (no adapter). The checkpoint and patches must outlive the watch.
+  BaseWatch(const io::Checkpoint& base, const adapter::BaseModules& modules,
+            const adapter::PatchSet* patches);
+  ~BaseWatch();
+  BaseWatch(const BaseWatch&) = delete;
+  BaseWatch& operator=(const BaseWatch&) = delete;
+
+  void see(const io::TensorView& view);
+
+  /// Looks at what was not read yet, waits for the digests and returns them by tensor name.
+  [[nodiscard]] const io::DigestByName& finish();
+  /// Complete after finish().
+  [[nodiscard]] const adapter::EffectSums& effects() const { return effects_; }
+
+ private:
+  void work();
+
+  const io::Checkpoint& base_;
+  const adapter::BaseModules& modules_;
+  const adapter::PatchSet* patches_;
+  adapter::EffectSums effects_;
+  io::DigestByName digests_;
+  std::map<std::string, bool> seen_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<io::TensorView> queue_;
+  bool done_ = false;
+  std::thread worker_;  // last: starts when everything else is there
+};
+
+}  // namespace loraproof::commands

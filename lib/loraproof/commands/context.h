@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every command shares: the options of the engine and of the policy, and where progress goes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "loraproof/core/progress.h"
+#include "loraproof/report/policy.h"
+#include "loraproof/report/report.h"
+
+namespace loraproof::commands {
+
+inline constexpr const char* kVersion = LORAPROOF_VERSION;
+
+struct Context {
+  Progress& progress;
+};
+
+struct EngineOptions {
+  std::string device = "auto";                ///< auto, cpu, cuda or cuda:N
+  std::string compute = "bf16";               ///< bf16 or fp32
+  std::optional<std::uint64_t> memory_bytes;  ///< weights beyond it are streamed
+  int threads = 0;                            ///< 0: as many as libtorch chooses
+};
+
+struct PolicyOptions {
+  std::optional<std::filesystem::path> config;  ///< --config; else ./loraproof.yaml when it exists
+  std::vector<std::string> sets;                ///< --set KEY=VALUE, in order
+};
+
+/// The table of checks and settings that is part of the program (rules.yaml).
+[[nodiscard]] report::RuleTable rule_table();
+
+/// Defaults < the suite's limits < loraproof.yaml < --set.
+[[nodiscard]] report::Policy load_policy(const PolicyOptions& options, const Json& suite_limits,
+                                         const std::string& suite_file);
+
+/// "0.1.0" and "2.13.0".
+[[nodiscard]] std::string libtorch_version();
+
+}  // namespace loraproof::commands

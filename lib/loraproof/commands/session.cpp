@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/commands/session.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <algorithm>
+#include <charconv>
+#include <fmt/format.h>
+
+#include "loraproof/text/tokenizer_digest.h"
+
+namespace loraproof::commands {
+
+Session open_session(const std::string& base, const std::optional<std::string>& adapter) {
+  Session session{.base = open_base(base)};
+  if (!adapter) return session;
+  session.adapter = open_adapter(*adapter);
+  session.landing =
+      adapter::land(session.adapter->config, session.adapter->weights, session.base.modules);
+  session.adapter_measures = landing_measures(session.landing);
+  for (report::Measure& measure :
+       zero_effect_measures(adapter::find_zero_effect(session.landing.patches))) {
+    session.adapter_measures.push_back(std::move(measure));
+  }
+  return session;
+}
+
+at::Device parse_device(const std::string& name) {
+  const bool has_cuda = at::hasCUDA();
+  if (name == "cpu") return at::kCPU;
+  if (name == "auto") return has_cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  int index = 0;
+  const bool indexed = name.starts_with("cuda:");
+  if (indexed) {
+    const char* end = name.data() + name.size();
+    const auto [rest, code] = std::from_chars(name.data() + 5, end, index);
+    if (code != std::errc() || rest != end || index < 0 || index > 127) index = -1;
+  }
+  if ((name != "cuda" && !indexed) || index < 0) {
+    throw usage_error({.message = "unknown device",
+                       .where = "--device",
+                       .expected = "auto, cpu, cuda or cuda:N",
+                       .found = name});
+  }
+  if (!has_cuda) {
+    throw usage_error(
+        {.message = "no CUDA device is usable",
+         .where = "--device",
+         .found = name,
+         .hint = "this libtorch sees no GPU; use --device cpu, or build against a CUDA libtorch"});
+  }
+  return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
+}
+
+at::ScalarType parse_compute(const std::string& name) {
+  if (name == "bf16") return at::kBFloat16;
+  if (name == "fp32") return at::kFloat;
+  throw usage_error({.message = "unknown compute type",
+                     .where = "--compute",
+                     .expected = "bf16 or fp32",
+                     .found = name});
+}
+
+std::string compute_name(at::ScalarType compute) { return compute == at::kFloat ? "fp32" : "bf16"; }
+
+report::ToolInfo begin_engine(const EngineOptions& options, at::Device device) {
+  if (options.threads > 0) at::set_num_threads(options.threads);
+  return {.version = kVersion,
+          .libtorch = libtorch_version(),
+          .device = device.str(),
+          .compute = compute_name(parse_compute(options.compute)),
+          .threads = at::get_num_threads()};
+}
+
+golden::Identity identity_of(const Session& session, const TextInput& text,
+                             const io::DigestByName& base_digests) {
+  golden::Identity identity{.base = base_digests};
+  if (session.adapter) {
+    const adapter::AdapterIdentity now =
+        adapter::identify(session.adapter->config, session.adapter->weights);
+    identity.adapter = now.tensors;
+    identity.adapter_config = now.fields;
+  }
+  if (text.tokenizer) identity.tokenizer = text::tokenizer_field_digests(text.tokenizer_file);
+  if (text.chat_template) identity.chat_template = text.chat_template->source();
+  return identity;
+}
+
+bool gate_fails(const std::vector<report::Check>& checks) {
+  return std::ranges::any_of(
+      checks, [](const report::Check& check) { return check.status == report::Status::Fail; });
+}
+
+bool is_expected(const golden::GoldenPrompt& prompt, const std::string& text) {
+  return prompt.expected && text == *prompt.expected;
+}
+
+}  // namespace loraproof::commands
