@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Holds loraproof's engine against transformers and PEFT, on tiny random models and a real one.
+
+engine_live.py --probe PATH --work DIR [--only WORD]... [--reuse] [--smollm2 DIR [--adapter DIR]]
+
+PATH is the engine_probe executable: engine_probe --base DIR [--adapter DIR] --ids FILE.json
+--compute fp32|bf16 --memory resident|streamed --out FILE.safetensors [--generate N]. It writes
+logits.<i>, hidden.<i> and generated.<i>; a refused model ends it with exit 3 and a message on stderr.
+
+The rules, per case (a model with or without an adapter):
+  fp32      largest difference of logits, and of hidden states, at most 1e-4 of the range of the
+            reference's values; resident and streamed alike
+  bf16      KL(ours bf16 || transformers bf16) at most twice KL(transformers bf16 || transformers
+            fp32), both averaged over all positions of all sequences; streamed equals resident bit
+            for bit
+  greedy    in fp32 the tokens equal `generate`; in bf16 they do, or the first difference is a tie:
+            transformers' bf16 logits of the two tokens lie no further apart than twice the largest
+            difference between its bf16 and fp32 logits at that position
+--only chooses the cases whose name holds the word; --reuse takes the expectations of an earlier run.
+"""
+
+import argparse
+import dataclasses
+import pathlib
+import sys
+
+import oracle
+import torch
+from live_support import SKIPPED, Tally, die, mean_kl, run, write_json
+from safetensors.torch import load_file, save_file
+from zoo import build
+from zoo_adapters import build_adapters
+from zoo_refused import build_refused
+
+FP32_LIMIT = 1e-4  # of the range of the reference's values
+KL_LIMIT = 2.0  # times the KL between transformers' own bf16 and fp32 runs
+KL_FLOOR = 1e-8  # nats; below it the KL is rounding of the softmax itself
+TIE_LIMIT = 2.0
+NEW_TOKENS = 16
+REAL_PROMPTS = [
+    "What is the capital of France?",
+    "Write a haiku about the sea.",
+    "Sum up in one sentence: the meeting moved from Tuesday, 3 pm, to Thursday, 10:30 am.",
+    "def fibonacci(n):",
+    "List three fruits, separated by commas, and nothing else.",
+    "Translate to German: good morning, my friend! \N{SMILING FACE WITH OPEN MOUTH}",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str
+    base: pathlib.Path
+    adapter: pathlib.Path | None
+    sequences: list
+    count: int = NEW_TOKENS
+
+
+class Probe:
+    def __init__(self, path, work):
+        self.path = path
+        self.work = work
+
+    def command(self, case, compute, memory, count=0):
+        ids = self.work / f"{case.name}.ids.json"
+        write_json(ids, case.sequences)
+        out = self.work / f"{case.name}.{compute}.{memory}.safetensors"
+        out.unlink(missing_ok=True)
+        words = [self.path, "--base", case.base, "--ids", ids, "--compute", compute]
+        words += ["--memory", memory, "--out", out]
+        words += ["--adapter", case.adapter] if case.adapter else []
+        words += ["--generate", count] if count else []
+        return words, out
+
+    def tensors(self, case, compute, memory, count=0):
+        """The tensors it wrote, or None and what it said."""
+        words, out = self.command(case, compute, memory, count)
+        status, _, errors = run(words)
+        if status != 0:
+            return None, f"exit {status}: {errors.strip()[-300:]}"
+        return load_file(out), ""
+
+
+def expectations(case, work, reuse):
+    path = work / f"{case.name}.oracle.safetensors"
+    if reuse and path.exists():
+        return load_file(path)
+    tensors = oracle.observe(case.base, case.adapter, case.sequences, case.count)
+    save_file(tensors, path)
+    return tensors
+
+
+def series(tensors, name, case):
+    return [tensors[f"{name}.{i}"] for i in range(len(case.sequences))]
+
+
+def worst(ours, theirs):
+    """Largest difference as a share of the range of the reference's values; NaN counts as infinite."""
+    largest = max(
+        torch.nan_to_num((a - b).abs(), nan=float("inf")).max().item() if a.shape == b.shape else float("inf")
+        for a, b in zip(ours, theirs, strict=True)
+    )
+    return largest / (max(t.max().item() for t in theirs) - min(t.min().item() for t in theirs))
+
+
+def first_difference(ours, theirs):
+    for position in range(max(len(ours), len(theirs))):
+        if position >= len(ours) or position >= len(theirs) or ours[position] != theirs[position]:
+            return position
+    return None
+
+
+def check_fp32(tally, case, probe, expected):
+    for memory in ("resident", "streamed"):
+        name = f"{case.name} fp32 {memory}"
+        ours, problem = probe.tensors(case, "fp32", memory, case.count if memory == "resident" else 0)
+        if ours is None:
+            tally.check(name, False, problem)
+            continue
+        logits = worst(series(ours, "logits", case), series(expected, "logits", case))
+        hidden = worst(series(ours, "hidden", case), series(expected, "hidden", case))
+        ok = logits <= FP32_LIMIT and hidden <= FP32_LIMIT
+        detail = f"of range: logits {logits:.1e} hidden {hidden:.1e}"
+        if memory == "resident" and case.count:
+            pairs = zip(series(ours, "generated", case), series(expected, "generated", case), strict=True)
+            differ = [i for i, (a, b) in enumerate(pairs) if a.tolist() != b.tolist()]
+            ok = ok and not differ
+            detail += f"; greedy {'equal' if not differ else f'differs in sequences {differ}'}"
+        tally.check(name, ok, detail)
+
+
+class TieJudge:
+    """Decides with transformers' bf16 and fp32 runs whether two greedy answers part at a tie."""
+
+    def __init__(self, case):
+        self.models = [oracle.load(case.base, case.adapter, t) for t in (torch.bfloat16, torch.float32)]
+
+    def explains(self, prompt, ours, theirs, position):
+        if position >= len(ours) or position >= len(theirs):
+            return False, "one answer ends early"
+        shared = prompt + theirs[:position]
+        bf16, fp32 = (oracle.forward(model, shared)[0][-1] for model in self.models)
+        margin = (bf16[theirs[position]] - bf16[ours[position]]).abs().item()
+        noise = (bf16 - fp32).abs().max().item()
+        return margin <= TIE_LIMIT * noise, f"margin {margin:.3f}, noise {noise:.3f}"
+
+
+def greedy_bf16(case, ours, expected):
+    """(all explained, a summary) of the bf16 answers."""
+    ties, unexplained, judge = 0, [], None
+    for i, prompt in enumerate(case.sequences):
+        a, b = (t[name].tolist() for t, name in ((ours, f"generated.{i}"), (expected, f"generated_bf16.{i}")))
+        position = first_difference(a, b)
+        if position is None:
+            continue
+        judge = judge or TieJudge(case)
+        explained, why = judge.explains(prompt, a, b, position)
+        ties += explained
+        unexplained += [] if explained else [f"sequence {i} token {position}: {why}"]
+    equal = len(case.sequences) - ties - len(unexplained)
+    return not unexplained, "; ".join([f"greedy {equal} equal {ties} ties", *unexplained])
+
+
+def check_bf16(tally, case, probe, expected):
+    name = f"{case.name} bf16"
+    ours, problem = probe.tensors(case, "bf16", "resident", case.count)
+    if ours is None:
+        tally.check(name, False, problem)
+        return
+    theirs = series(expected, "logits_bf16", case)
+    kl = mean_kl(series(ours, "logits", case), theirs)
+    own = max(mean_kl(theirs, series(expected, "logits", case)), KL_FLOOR)
+    eager = mean_kl(series(expected, "logits_eager", case), theirs)
+    ok = kl <= KL_LIMIT * own  # false for NaN
+    detail = f"KL {kl:.1e} = {kl / own:.2f} x own {own:.1e} (eager/sdpa {eager / own:.2f} x)"
+    if case.count:
+        explained, summary = greedy_bf16(case, ours, expected)
+        ok = ok and explained
+        detail += f"; {summary}"
+    streamed, problem = probe.tensors(case, "bf16", "streamed")
+    if streamed is None:
+        ok, detail = False, f"{detail}; streamed: {problem}"
+    elif not all(torch.equal(streamed[key], ours[key]) for key in streamed):
+        ok, detail = False, f"{detail}; streamed differs from resident"
+    tally.check(name, ok, detail)
+
+
+def check_case(tally, case, probe, work, reuse):
+    expected = expectations(case, work, reuse)
+    check_fp32(tally, case, probe, expected)
+    check_bf16(tally, case, probe, expected)
+    return expected
+
+
+def check_refused(tally, refused, probe):
+    case = Case(f"refused-{refused.name}", refused.folder, None, [[3, 4, 5]])
+    words, out = probe.command(case, "fp32", "resident")
+    status, _, errors = run(words)
+    ok = status == 3 and refused.key in errors and not out.exists()
+    tally.check(case.name, ok, f"exit {status}, names {refused.key}" if ok else f"exit {status}: {errors[-300:]}")
+
+
+def zoo_cases(work, only):
+    """(case, name of the model whose results it must share or None) for the chosen part of the zoo."""
+    folders = build(work)
+    bases = {name: folder for name, (folder, _) in folders.items()}
+    cases = [
+        # A copy in another spelling gets its model's sequences and no greedy answers of its own.
+        (Case(name, folder, None, oracle.sequences_for(twin or name), 0 if twin else NEW_TOKENS), twin)
+        for name, (folder, twin) in folders.items()
+    ]
+    for adapter in build_adapters(work, bases):
+        name = f"{adapter.model}:{adapter.name}"
+        cases.append((Case(name, bases[adapter.model], adapter.folder, oracle.sequences_for(name)), None))
+    refused = build_refused(work, bases["llama3"])
+    chosen = [entry for entry in cases if not only or any(word in entry[0].name for word in only)]
+    return chosen, [r for r in refused if not only or any(word in f"refused-{r.name}" for word in only)]
+
+
+def real_cases(base, adapter, only):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    sequences = []
+    for prompt in REAL_PROMPTS:
+        messages = [{"role": "user", "content": prompt}]
+        encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
+        sequences.append(list(encoded["input_ids"]))
+    cases = [Case("smollm2-135m", base, None, sequences)]
+    cases += [Case("smollm2-135m:adapter", base, adapter, sequences)] if adapter else []
+    return [case for case in cases if not only or any(word in case.name for word in only)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--probe", type=pathlib.Path, required=True)
+    parser.add_argument("--work", type=pathlib.Path, required=True)
+    parser.add_argument("--only", action="append", metavar="WORD")
+    parser.add_argument("--reuse", action="store_true")
+    parser.add_argument("--smollm2", type=pathlib.Path, help="SmolLM2-135M-Instruct; alone: no zoo")
+    parser.add_argument("--adapter", type=pathlib.Path, help="an adapter for it")
+    options = parser.parse_args()
+    if not options.probe.exists():
+        die(f"{options.probe} does not exist")
+    options.work.mkdir(parents=True, exist_ok=True)
+    runs = options.work / "runs"
+    runs.mkdir(exist_ok=True)
+    probe = Probe(options.probe, runs)
+    tally = Tally()
+    if options.smollm2:
+        if not (options.smollm2 / "config.json").exists():
+            print(f"{options.smollm2} holds no model: scripts/models/make_smollm2.py makes it")
+            return SKIPPED
+        torch.set_num_threads(2)
+        adapter = options.adapter if options.adapter and options.adapter.exists() else None
+        for case in real_cases(options.smollm2, adapter, options.only):
+            check_case(tally, case, probe, runs, options.reuse)
+        return tally.finish()
+    cases, refused = zoo_cases(options.work, options.only)
+    for case, _ in cases:
+        check_case(tally, case, probe, runs, options.reuse)
+    for entry in refused:
+        check_refused(tally, entry, probe)
+    return tally.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

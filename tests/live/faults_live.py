@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs `loraproof validate` on seeded faults and on harmless changes: is each found by its check?
+
+faults_live.py --binary PATH --base DIR --adapter DIR --golden SUITE --work DIR [--only WORD]...
+faults_live.py --make-only ... makes the cases without running the binary.
+
+A case passes when the exit status is the expected one, the JSON report agrees with it, and the checks
+that are meant for the fault have failed in it (or the error says what was wrong). A harmless change
+must end with exit 0 and no failed check.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import sys
+
+import fault_cases
+from fault_cases import CASES, FAIL, INPUT, PASS, USAGE, Inputs
+from live_support import SKIPPED, Tally, die, fresh_folder, run
+
+VERDICTS = {0: "pass", 1: "fail", 3: "error", 4: "inconclusive"}
+
+
+def command(binary, inputs):
+    words = [binary, "validate", "--base", inputs.base, "--golden", inputs.golden]
+    words += ["--adapter", inputs.adapter] if inputs.adapter else []
+    return [*words, "--format", "json", *inputs.words]
+
+
+def matches(report, wanted):
+    """Does the report hold a check with this id and status ("id" means failed)?"""
+    check_id, _, status = wanted.partition("=")
+    return any(
+        check["id"] == check_id and check["status"] == (status or "fail") for check in report["checks"]
+    )
+
+
+def failed_checks(report):
+    return sorted({check["id"] for check in report["checks"] if check["status"] == "fail"})
+
+
+def problems_of(case, status, output, errors):
+    """What is wrong with this outcome, as a list of sentences; and a word on what was found."""
+    if status != case.exit_status:
+        return [f"exit {status} instead of {case.exit_status}: {(errors or output).strip()[-300:]}"], ""
+    if case.exit_status == USAGE:
+        return ([] if errors.strip() and not output.strip() else ["no message on stderr alone"]), "usage"
+    try:
+        report = json.loads(output)
+    except ValueError as error:
+        return [f"stdout is no JSON: {error}"], ""
+    problems = []
+    if report["exit_code"] != status or report["verdict"] != VERDICTS[status]:
+        problems.append(f"report says {report['verdict']} with exit {report['exit_code']}")
+    problems += [f"{wanted} is not in the report" for wanted in case.finds if not matches(report, wanted)]
+    if case.any_of and not any(matches(report, wanted) for wanted in case.any_of):
+        problems.append(f"none of {', '.join(case.any_of)}")
+    if case.exit_status == PASS and failed_checks(report):
+        problems.append("a check failed")
+    error = report.get("error") or {}
+    if case.exit_status == INPUT:
+        text = " ".join(str(value) for value in error.values())
+        if not error.get("message") or not re.search(case.says, text, re.IGNORECASE):
+            problems.append(f"the error does not say {case.says!r}: {text}")
+        return problems, str(error.get("message"))
+    found = ", ".join(failed_checks(report))
+    return problems + ([f"failed checks: {found}"] if problems and found else []), found
+
+
+def run_case(tally, case, clean, options):
+    folder = fresh_folder(options.work / case.name)
+    try:
+        inputs = case.make(clean, folder)
+    except Exception as error:  # a case that can't be made must not hide the others
+        tally.check(case.name, False, f"could not be made: {error!r}")
+        return
+    if options.make_only:
+        tally.check(case.name, True, f"{inputs.base} {inputs.adapter}")
+        return
+    environment = {**os.environ, **inputs.environment}
+    status, output, errors = run(command(options.binary, inputs), env=environment)
+    problems, found = problems_of(case, status, output, errors)
+    tally.check(case.name, not problems, "; ".join(problems) if problems else f"exit {status} {found}")
+
+
+def few_prompts_recorded(tally, clean, options):
+    """A suite of five prompts can be recorded, but a validation with it is inconclusive."""
+    inputs = fault_cases.copy_golden(clean, fresh_folder(options.work / "five-prompts"))
+    path = inputs.golden / "prompts.jsonl"
+    path.write_text("".join(path.read_text(encoding="utf-8").splitlines(True)[:5]), encoding="utf-8")
+    fault_cases.shutil.rmtree(inputs.golden / "references", ignore_errors=True)
+    status, _, errors = run([*command(options.binary, inputs), "--record"])
+    if status != 0:
+        tally.check("five-prompts", False, f"--record: exit {status}: {errors.strip()[-300:]}")
+        return
+    again, _, _ = run([*command(options.binary, inputs), "--record"])
+    forced, _, _ = run([*command(options.binary, inputs), "--record", "--force"])
+    outcomes = [again, forced, *(run(command(options.binary, inputs) + words)[0] for words in WAYS)]
+    tally.check("five-prompts", outcomes == [INPUT, 0, 4, 0, FAIL], f"exits {outcomes}")
+
+
+WAYS = [[], ["--inconclusive", "pass"], ["--inconclusive", "fail"]]
+
+
+def same_report_twice(tally, clean, options):
+    words = command(options.binary, dataclasses.replace(clean, words=("--threads", "1")))
+    first, second = run(words), run(words)
+    tally.check("same-report-twice", first[0] == 0 and first[1] == second[1], "bit for bit")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--binary", type=pathlib.Path, required=True)
+    parser.add_argument("--base", type=pathlib.Path, required=True)
+    parser.add_argument("--adapter", type=pathlib.Path, required=True)
+    parser.add_argument("--golden", type=pathlib.Path, required=True)
+    parser.add_argument("--work", type=pathlib.Path, required=True)
+    parser.add_argument("--only", action="append", metavar="WORD")
+    parser.add_argument("--make-only", action="store_true")
+    options = parser.parse_args()
+    for path in (options.base, options.adapter, options.golden):
+        if not path.exists():
+            print(f"{path} does not exist")
+            return SKIPPED
+    if not options.make_only and not options.binary.exists():
+        die(f"{options.binary} does not exist")
+    tally = Tally()
+    clean = Inputs(options.base.resolve(), options.adapter.resolve(), options.golden.resolve())
+    chosen = [c for c in CASES if not options.only or any(word in c.name for word in options.only)]
+    for case in chosen:
+        run_case(tally, case, clean, options)
+    if not options.only and not options.make_only:
+        few_prompts_recorded(tally, clean, options)
+        same_report_twice(tally, clean, options)
+    return tally.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
