@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Test-only: runs token ids through the engine and writes logits, hidden states and greedy tokens as
-// safetensors, so that tests/live/engine_live.py can compare them with transformers and PEFT.
+// Test-only: runs token ids through the engine and writes logits, hidden states and greedy tokens
+// as safetensors, so that tests/live/engine_live.py can compare them with transformers and PEFT.
 #include <ATen/ATen.h>
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <fmt/format.h>
 #include <optional>
 #include <string>
 #include <vector>
@@ -42,12 +41,15 @@ Outputs run_all(lp::engine::LayerStore& store, const lp::engine::Lane& lane,
     const at::Tensor hidden = lp::engine::sweep(store, {&run, 1}, *progress)[0];
     std::vector<at::Tensor> blocks;
     const lp::engine::LogitRequest request{
-        .lane = &lane, .hidden = hidden, .visit = [&](std::int64_t, const at::Tensor& logits) { blocks.push_back(logits.cpu()); }};
+        .lane = &lane, .hidden = hidden, .visit = [&](std::int64_t, const at::Tensor& logits) {
+          blocks.push_back(logits.cpu());
+        }};
     lp::engine::visit_logits(store, {&request, 1}, *progress);
     const at::Tensor logits = at::cat(blocks);
     std::int64_t begin = 0;
     for (std::int64_t length : pack.lengths) {
-      outputs.hidden.push_back(hidden.narrow(0, begin, length).to(at::kCPU, at::kFloat).contiguous());
+      outputs.hidden.push_back(
+          hidden.narrow(0, begin, length).to(at::kCPU, at::kFloat).contiguous());
       outputs.logits.push_back(logits.narrow(0, begin, length).contiguous());
       begin += length;
     }
@@ -55,13 +57,15 @@ Outputs run_all(lp::engine::LayerStore& store, const lp::engine::Lane& lane,
   return outputs;
 }
 
-void write(const std::string& path, const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
+void write(const std::string& path,
+           const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
   std::vector<lp::io::TensorView> views;
   for (const auto& [name, tensor] : tensors) {
-    views.push_back({.name = name,
-                     .dtype = tensor.scalar_type() == at::kInt ? lp::io::DType::I32 : lp::io::DType::F32,
-                     .shape = tensor.sizes().vec(),
-                     .bytes = {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}});
+    views.push_back(
+        {.name = name,
+         .dtype = tensor.scalar_type() == at::kInt ? lp::io::DType::I32 : lp::io::DType::F32,
+         .shape = tensor.sizes().vec(),
+         .bytes = {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}});
   }
   std::remove(path.c_str());
   lp::io::write_safetensors(path, views);
@@ -85,7 +89,8 @@ int probe(const Options& options) {
   if (options.memory == "streamed") store_options.memory_bytes = 1;
   lp::engine::LayerStore store(base.checkpoint, base.config, store_options);
   const lp::engine::Lane lane = lp::engine::make_lane("probe", patches, compute, device);
-  const auto sequences = lp::read_json_file(options.ids).get<std::vector<std::vector<std::int32_t>>>();
+  const auto sequences =
+      lp::read_json_file(options.ids).get<std::vector<std::vector<std::int32_t>>>();
 
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   const Outputs outputs = run_all(store, lane, sequences);
@@ -97,9 +102,11 @@ int probe(const Options& options) {
     std::vector<lp::engine::DecodeRequest> requests;
     for (const auto& sequence : sequences) requests.push_back({sequence, options.generate});
     const auto progress = lp::make_silent_progress();
-    const auto answers = lp::engine::greedy_decode(store, lane, requests, base.config.eos_ids, *progress);
+    const auto answers =
+        lp::engine::greedy_decode(store, lane, requests, base.config.eos_ids, *progress);
     for (std::size_t i = 0; i < answers.size(); ++i) {
-      tensors.emplace_back(fmt::format("generated.{}", i), at::tensor(at::ArrayRef<std::int32_t>(answers[i]), at::kInt));
+      tensors.emplace_back(fmt::format("generated.{}", i),
+                           at::tensor(at::ArrayRef<std::int32_t>(answers[i]), at::kInt));
     }
   }
   write(options.out, tensors);

@@ -91,7 +91,11 @@ at::Tensor LayerStore::head_rows(std::int64_t begin, std::int64_t count) {
   }
   const io::TensorView& stored = view(head_name_);
   const at::Tensor rows = tensor::tensor_of(stored).narrow(0, begin, count);
-  bytes_read_ += static_cast<std::uint64_t>(rows.nbytes());
+  // A view that needs no conversion is read in place, however often it is asked for.
+  const bool in_place = rows.scalar_type() == options_.compute && options_.device.is_cpu();
+  if (!in_place || head_reads_.insert(begin).second) {
+    bytes_read_ += static_cast<std::uint64_t>(rows.nbytes());
+  }
   return rows.to(options_.device, options_.compute);
 }
 

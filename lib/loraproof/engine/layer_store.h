@@ -65,7 +65,8 @@ class LayerStore {
   std::vector<std::optional<model::LayerWeights>> layers_;
   std::optional<std::int64_t> streamed_;
   at::Tensor final_norm_;
-  at::Tensor head_;  ///< whole head, resident only
+  at::Tensor head_;                    ///< whole head, resident only
+  std::set<std::int64_t> head_reads_;  ///< streamed: first rows of the parts read in place
 };
 
 }  // namespace loraproof::engine

@@ -60,6 +60,7 @@ void compare_rows(const Reference& reference, const Observation& now, const Sequ
   const auto* p = top.topk_logprobs.const_data_ptr<float>();
   const auto* tail = top.tail_logprob.const_data_ptr<float>();
   const auto* q = now.at_reference.const_data_ptr<float>();
+  const auto* q_tail = now.tail_at_reference.const_data_ptr<float>();
   const auto* gap = now.next_gap.const_data_ptr<float>();
   const auto* logprob = now.next_logprob.const_data_ptr<float>();
   const auto* best = now.best_id.const_data_ptr<std::int32_t>();
@@ -69,7 +70,7 @@ void compare_rows(const Reference& reference, const Observation& now, const Sequ
     const std::int64_t row = first.now + j;
     const std::int64_t then = first.recorded + recorded.first_answer_row() + (j - answers_from);
     const double kl = stats::kl_top_k({p + then * k, static_cast<std::size_t>(k)}, tail[then],
-                                      {q + row * k, static_cast<std::size_t>(k)});
+                                      {q + row * k, static_cast<std::size_t>(k)}, q_tail[row]);
     if (j < answers_from) {
       prompt_sum += kl;
       continue;

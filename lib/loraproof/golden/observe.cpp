@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <algorithm>
 #include <deque>
+#include <limits>
 
 #include "loraproof/engine/pack.h"
 
@@ -34,12 +35,19 @@ Embeddings embeddings_of(const ObserveRequest& request, const std::vector<Placem
   return {at::stack(last), at::stack(mean), at::stack(answer)};
 }
 
+// Log of the probability outside of `ids` [b, k], per row [b] f32. Summed over its own entries: 1
+// minus the sum of the others would cancel.
+at::Tensor mass_outside(const at::Tensor& logprobs, const at::Tensor& ids) {
+  const at::Tensor rest = logprobs.scatter(1, ids, -std::numeric_limits<float>::infinity());
+  return at::logsumexp(rest, at::IntArrayRef{1}).to(at::kCPU);
+}
+
 // Collects, block by block, what the rows of one request say.
 struct RowCollector {
   const ObserveRequest* request;
   at::Tensor next_ids;  // [N] i64
   std::vector<at::Tensor> next_logprob, next_gap, best_id, topk_ids, topk_logprobs, tail,
-      at_reference;
+      at_reference, tail_at_reference;
 
   void add(std::int64_t first_row, const at::Tensor& logits) {
     const std::int64_t count = logits.size(0);
@@ -58,15 +66,13 @@ struct RowCollector {
       const at::Tensor ids =
           request->reference_ids.narrow(0, first_row, count).to(logits.device(), at::kLong);
       at_reference.push_back(logprobs.gather(1, ids).to(at::kCPU));
+      tail_at_reference.push_back(mass_outside(logprobs, ids));
     }
   }
 
   void add_top(const at::Tensor& logprobs) {
     const auto [values, ids] = logprobs.topk(request->top_k, -1);
-    // The tail's mass is summed over its own entries: 1 - sum of the top would cancel.
-    const at::Tensor rest = logprobs.scatter(1, ids, -std::numeric_limits<float>::infinity());
-    tail.push_back(
-        at::logsumexp(rest.to(at::kDouble), at::IntArrayRef{1}).to(at::kCPU, at::kFloat));
+    tail.push_back(mass_outside(logprobs, ids));
     topk_ids.push_back(ids.to(at::kCPU, at::kInt));
     topk_logprobs.push_back(values.to(at::kCPU));
   }
@@ -80,7 +86,8 @@ struct RowCollector {
             .next_gap = join(next_gap),
             .best_id = join(best_id),
             .top = {join(topk_ids), join(topk_logprobs), join(tail)},
-            .at_reference = join(at_reference)};
+            .at_reference = join(at_reference),
+            .tail_at_reference = join(tail_at_reference)};
   }
 };
 

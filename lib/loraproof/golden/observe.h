@@ -24,6 +24,7 @@ struct Observation {
   Distributions top;    ///< the own top k; only when asked for
   at::Tensor
       at_reference;  ///< [N, k] f32: log-probabilities at the reference's ids; only when given
+  at::Tensor tail_at_reference;  ///< [N] f32: log of the mass outside of those ids
 };
 
 /// One lane's part of a sweep.

@@ -18,19 +18,18 @@ constexpr auto kHarmless = std::to_array<std::string_view>({
     "attention_dropout",
     "bad_words_ids",
     "begin_suppress_tokens",
-    "bos_token_id",
+
     "chunk_size_feed_forward",
-    "decoder_start_token_id",
+
     "diversity_penalty",
     "do_sample",
     "dtype",
     "early_stopping",
     "encoder_no_repeat_ngram_size",
-    "eos_token_id",
+
     "exponential_decay_length_penalty",
     "finetuning_task",
-    "forced_bos_token_id",
-    "forced_eos_token_id",
+
     "hidden_dropout",
     "id2label",
     "initializer_range",
@@ -50,7 +49,7 @@ constexpr auto kHarmless = std::to_array<std::string_view>({
     "output_attentions",
     "output_hidden_states",
     "output_scores",
-    "pad_token_id",
+
     "prefix",
     "pretraining_tp",
     "problem_type",
@@ -59,7 +58,7 @@ constexpr auto kHarmless = std::to_array<std::string_view>({
     "resid_pdrop",
     "return_dict",
     "return_dict_in_generate",
-    "sep_token_id",
+
     "suppress_tokens",
     "task_specific_params",
     "temperature",
@@ -128,6 +127,7 @@ void ConfigReader::require_value(std::string_view key, const Json& only, std::st
 
 void ConfigReader::refuse_unknown_keys() const {
   for (const auto& [key, value] : object_.json().items()) {
+    if (key.ends_with("_token_id")) continue;  // the tokenizer's and generation's business
     if (read_.contains(key) || std::ranges::binary_search(kHarmless, key) || is_trivial(value))
       continue;
     throw object_.error(key, "this key is not known to loraproof and may change the model", "",

@@ -21,6 +21,21 @@ at::Tensor dora_row_norm(const at::Tensor& weight, const adapter::ModulePatch& p
   return norm;
 }
 
+// ‖W + s(BA)ᵀ‖ per column [D] f32 of an embedding table [V, D] (PEFT DoraEmbeddingLayer), in row
+// blocks.
+at::Tensor dora_column_norm(const at::Tensor& table, const adapter::ModulePatch& patch) {
+  constexpr std::int64_t kRows = 8192;
+  const std::int64_t rows = table.size(0);
+  at::Tensor squares = at::zeros({table.size(1)}, table.options().dtype(at::kDouble));
+  for (std::int64_t begin = 0; begin < rows; begin += kRows) {
+    const std::int64_t count = std::min(kRows, rows - begin);
+    const at::Tensor delta = at::linear(patch.lora_a.narrow(1, begin, count).t(), patch.lora_b);
+    const at::Tensor sum = table.narrow(0, begin, count).to(at::kFloat) + delta * patch.scale;
+    squares += (sum * sum).sum(0, /*keepdim=*/false, at::kDouble);
+  }
+  return squares.sqrt().to(at::kFloat);
+}
+
 // s·(x Aᵀ Bᵀ + b_B), f32.
 at::Tensor low_rank(const at::Tensor& x_f32, const adapter::ModulePatch& patch) {
   at::Tensor y = at::linear(at::linear(x_f32, patch.lora_a), patch.lora_b);
@@ -59,7 +74,9 @@ at::Tensor embedding(const at::Tensor& ids, const at::Tensor& weight,
   if (!patch->has_lora()) return rows;
   const at::Tensor after_a = patch->lora_a.index_select(1, ids).t();  // [N, R]
   const at::Tensor delta = at::linear(after_a, patch->lora_b) * patch->scale;
-  return (rows.to(at::kFloat) + delta).to(rows.scalar_type());
+  at::Tensor sum = rows.to(at::kFloat) + delta;
+  if (patch->magnitude.defined()) sum = sum * (patch->magnitude / dora_column_norm(table, *patch));
+  return sum.to(rows.scalar_type());
 }
 
 }  // namespace loraproof::nn

@@ -22,7 +22,8 @@ struct LinearWeights {
                                 const adapter::ModulePatch* patch);
 
 /// Rows of an embedding table. ids [N] i64, weight [V, D] -> [N, D] in the table's type; an
-/// embedding LoRA adds s * (A[:, ids]ᵀ Bᵀ) (PEFT lora.Embedding.forward).
+/// embedding LoRA adds s * (A[:, ids]ᵀ Bᵀ), DoRA scales the columns of the sum (PEFT
+/// lora.Embedding.forward).
 [[nodiscard]] at::Tensor embedding(const at::Tensor& ids, const at::Tensor& weight,
                                    const adapter::ModulePatch* patch);
 

@@ -6,21 +6,19 @@
 #include <limits>
 
 namespace loraproof::stats {
+namespace {
 
-double kl_top_k(std::span<const float> p, float p_tail, std::span<const float> q) {
-  // Log-probabilities in f32 leave about 1e-7 of rounding in 1 - sum(q): a tail of p below that
-  // says nothing, and a tail of q at or below zero is held there instead of giving infinity.
-  constexpr double kRounding = 1e-7;
-  double kl = 0, q_top = 0;
-  for (std::size_t i = 0; i < p.size(); ++i) {
-    const double log_p = p[i], log_q = q[i];
-    q_top += std::exp(log_q);
-    if (log_p != -std::numeric_limits<double>::infinity()) kl += std::exp(log_p) * (log_p - log_q);
-  }
-  const double p_rest = std::exp(static_cast<double>(p_tail));
-  if (p_rest > kRounding) {
-    kl += p_rest * (static_cast<double>(p_tail) - std::log(std::max(1.0 - q_top, kRounding)));
-  }
+// One bin's p (log p - log q); a bin without mass in p adds nothing (0 log 0 = 0).
+double term(double log_p, double log_q) {
+  if (log_p == -std::numeric_limits<double>::infinity()) return std::isnan(log_q) ? log_q : 0.0;
+  return std::exp(log_p) * (log_p - log_q);
+}
+
+}  // namespace
+
+double kl_top_k(std::span<const float> p, float p_tail, std::span<const float> q, float q_tail) {
+  double kl = term(p_tail, q_tail);
+  for (std::size_t i = 0; i < p.size(); ++i) kl += term(p[i], q[i]);
   return std::isnan(kl) ? kl : std::max(kl, 0.0);
 }
 

@@ -8,8 +8,10 @@ namespace loraproof::stats {
 
 /// KL(p || q) in nats over the bins of p's top k and one bin for all the rest: a lower bound of the
 /// KL over the whole vocabulary (merging bins never raises a divergence). `p` and `q` are
-/// log-probabilities at the same k ids, `p_tail` the log of p's mass outside of them (-inf: none);
-/// q's is what its k entries leave. NaN in, NaN out; never negative. Sizes must be equal.
-[[nodiscard]] double kl_top_k(std::span<const float> p, float p_tail, std::span<const float> q);
+/// log-probabilities at the same k ids, the tails the logs of the mass outside of them (-inf:
+/// none). NaN in, NaN out; +inf where q has no mass and p does; never negative. Sizes must be
+/// equal.
+[[nodiscard]] double kl_top_k(std::span<const float> p, float p_tail, std::span<const float> q,
+                              float q_tail);
 
 }  // namespace loraproof::stats

@@ -8,7 +8,8 @@ namespace loraproof::model {
 DecoderConfig read_qwen2(ConfigReader& reader) {
   DecoderConfig config = read_llama_like(reader, 32768);
   config.qkv_bias = true;
-  reader.require_value("attention_bias", true, "Qwen2 always has q, k and v biases");
+  reader.flag_or("attention_bias",
+                 true);  // transformers' Qwen2 does not read it: q, k, v have biases
   const bool use_window = reader.flag_or("use_sliding_window", false);
   const std::int64_t window = reader.size_or("sliding_window", 4096);
   const Json* first = reader.value("max_window_layers");
