@@ -105,6 +105,8 @@ TEST_CASE("the shipped table is complete") {
                                           "landing.non_finite",
                                           "landing.key_dialect",
                                           "landing.summary",
+                                          "landing.unused_pattern",
+                                          "landing.base_replaced",
                                           "effect.zero_module",
                                           "effect.zero_adapter",
                                           "effect.scale",
