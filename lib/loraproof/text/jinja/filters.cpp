@@ -12,6 +12,11 @@
 namespace loraproof::text::jinja {
 namespace {
 
+/// Escaped text escapes what is added to it; these filters do not follow it that far.
+void refuse_markup(const Value& v, const char* filter) {
+  if (v.is_markup()) fail_unsupported(std::string("the filter '") + filter + "' on escaped text");
+}
+
 bool given(const std::optional<Value>& v) { return v && !v->is(Kind::None); }
 
 Value do_default(Evaluator&, const Value& v, const Args& args) {
@@ -51,14 +56,15 @@ Value do_string(Evaluator&, const Value& v, const Args& args) {
 Value do_trim(Evaluator&, const Value& v, const Args& args) {
   const auto a = bind("trim", args, {"chars"}, 0);
   const std::string text = to_text(v);
-  if (!given(a[0])) return Value::string(std::string(strip(text, true, true)));
-  return Value::string(std::string(strip(text, string_of(*a[0]), true, true)));
+  const std::string_view rest =
+      given(a[0]) ? strip(text, string_of(*a[0]), true, true) : strip(text, true, true);
+  return Value::string(std::string(rest), v.is_markup());
 }
 
 template <std::string (*kConvert)(std::string_view)>
 Value do_convert(Evaluator&, const Value& v, const Args& args) {
   no_arguments("case filter", args);
-  return Value::string(kConvert(to_text(v)));
+  return Value::string(kConvert(to_text(v)), v.is_markup());
 }
 
 /// Jinja's own title: a word begins after a hyphen, white space or an opening bracket.
@@ -96,6 +102,7 @@ Value do_replace(Evaluator& e, const Value& v, const Args& args) {
 
 Value do_indent(Evaluator& e, const Value& v, const Args& args) {
   const auto a = bind("indent", args, {"width", "first", "blank"}, 0);
+  refuse_markup(v, "indent");
   const std::string text = string_of(v) + "\n";
   e.step(text.size() / 16);
   BoundedText unit;
@@ -122,6 +129,7 @@ Value do_indent(Evaluator& e, const Value& v, const Args& args) {
 
 Value do_truncate(Evaluator&, const Value& v, const Args& args) {
   const auto a = bind("truncate", args, {"length", "killwords", "end", "leeway"}, 0);
+  refuse_markup(v, "truncate");
   const std::int64_t length = a[0] ? integer_of(*a[0]) : 255;
   const auto end = decode(a[2] ? string_of(*a[2]) : "...");
   const std::int64_t leeway = given(a[3]) ? integer_of(*a[3]) : 5;
@@ -137,6 +145,7 @@ Value do_truncate(Evaluator&, const Value& v, const Args& args) {
 
 Value do_center(Evaluator& e, const Value& v, const Args& args) {
   const auto a = bind("center", args, {"width"}, 0);
+  refuse_markup(v, "center");
   const Value text = Value::string(to_text(v));
   return e.call(*string_method(text, "center"), {{a[0].value_or(Value::integer(80))}, {}});
 }
@@ -171,6 +180,7 @@ Value do_safe(Evaluator&, const Value& v, const Args& args) {
 }
 
 Value do_format(Evaluator&, const Value& v, const Args& args) {
+  refuse_markup(v, "format");
   if (!args.positional.empty() && !args.named.empty()) {
     fail("format: positional and keyword arguments cannot be mixed");
   }
@@ -322,8 +332,10 @@ Value do_attr(Evaluator& e, const Value& v, const Args& args) {
   const std::string& name = string_of(*a[0]);
   if (v.is(Kind::Undefined)) fail_undefined(v);
   e.step();
-  return own_attribute(v, name).value_or(Value::undefined(
-      std::string("'") + v.type_name() + " object' has no attribute '" + name + "'"));
+  if (auto own = own_attribute(v, name)) return *own;
+  std::string message = v.type_name();
+  message.append(" object has no attribute '").append(name).append("'");
+  return Value::undefined(std::move(message));
 }
 
 struct Row {

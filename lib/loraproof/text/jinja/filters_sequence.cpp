@@ -89,7 +89,7 @@ Value do_reverse(Evaluator& e, const Value& v, const Args& args) {
   if (v.is(Kind::String)) {
     auto points = decode(v.text());
     std::reverse(points.begin(), points.end());
-    return Value::string(encode(points));
+    return Value::string(encode(points), v.is_markup());
   }
   auto items = items_of(e, v);
   std::reverse(items.begin(), items.end());
