@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 namespace loraproof::fuzz {
 
 struct Corpus {
-  std::vector<std::string> seeds;       ///< Valid inputs, small.
+  std::vector<std::string> seeds;       ///< Small inputs, valid or nearly so.
   std::vector<std::string> dictionary;  ///< Pieces of the format that mutations put in.
 };
 

@@ -25,6 +25,14 @@ std::string with_length(std::string_view header, std::string_view data) {
   return image.append(header).append(data);
 }
 
+std::string two_vectors(std::string_view shape_a, std::string_view at_a, std::string_view shape_b,
+                        std::string_view at_b) {
+  std::string header = R"({"a":{"dtype":"U8","shape":)";
+  header.append(shape_a).append(R"(,"data_offsets":)").append(at_a);
+  header.append(R"(},"b":{"dtype":"U8","shape":)").append(shape_b);
+  return header.append(R"(,"data_offsets":)").append(at_b).append("}}");
+}
+
 void check(std::string_view image) {
   const auto bytes = std::as_bytes(std::span(image.data(), image.size()));
   SafetensorsHeader header;
@@ -54,8 +62,14 @@ Corpus corpus() {
       R"({"__metadata__":{"format":"pt"},"a.weight":{"dtype":"BF16","shape":[2,3],"data_offsets":[0,12]},)"
       R"("b":{"dtype":"F32","shape":[],"data_offsets":[12,16]}} )";
   const std::string empty = R"({"e":{"dtype":"I64","shape":[0,4],"data_offsets":[0,0]}})";
+  // Near misses: one wrong place each, consistent otherwise, so that a mutation often repairs them.
+  const std::string overlap = two_vectors("[4]", "[0,4]", "[4]", "[2,6]");
+  const std::string hole = two_vectors("[2]", "[0,2]", "[2]", "[4,6]");
+  const std::string zeros = two_vectors("[9223372036854775807,0]", "[0,0]", "[6]", "[0,6]");
+  const std::string data(6, 'x');
   return {.seeds = {with_length("{}", ""), with_length(two, std::string(16, 'x')),
-                    with_length(empty, "")},
+                    with_length(empty, ""), with_length(overlap, data), with_length(hole, data),
+                    with_length(zeros, data)},
           .dictionary = {"\"dtype\":", "\"shape\":", "\"data_offsets\":", "\"__metadata__\":",
                          "\"F8_E4M3\"", "\"C64\"", "[0,0]", "[12,16]", "{}", "[]", "[[",
                          "{\"a\":", "\\u0061", "\\ud800", "\xff", ",", "-0", "0,", "1.0"}};
