@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <set>
 
-
 namespace loraproof::commands {
 namespace {
 
@@ -18,7 +17,7 @@ Measure finding_measure(const adapter::Finding& finding) {
           .subject = finding.subject,
           .message = finding.message,
           .hint = finding.hint,
-          .outcome = finding.fail ? Outcome::Fail : Outcome::Pass};
+          .outcome = Outcome::Fail};  // whether that fails the gate is the rule's severity
 }
 
 Measure passed(std::string id, std::string message) {

@@ -102,12 +102,13 @@ class Builder : public YAML::EventHandler {
     if (frame.value.is_array()) {
       frame.value.push_back(std::move(json));
     } else if (frame.has_key) {
-      frame.value[frame.key] = std::move(json);
+      // Appending keeps a large map linear; duplicates were refused with the key.
+      frame.value.get_ref<Json::object_t&>().push_back({frame.key, std::move(json)});
       frame.has_key = false;
     } else {
       if (scalar == nullptr) throw error(mark, "a key must be a plain or quoted string");
       if (!frame.keys.insert(*scalar).second) {
-        throw error(mark, fmt::format("duplicate key '{}'", *scalar));
+        throw error(mark, fmt::format("duplicate key {}", brief(Json(*scalar))));
       }
       frame.key = *scalar;
       frame.has_key = true;
