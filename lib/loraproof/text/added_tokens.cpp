@@ -7,6 +7,8 @@
 namespace loraproof::text {
 namespace {
 
+constexpr std::size_t kMaxContentBytes = 1024;  // the search takes O(text · longest content)
+
 bool ends_with_word(std::string_view text) {
   return !text.empty() &&
          (flags_of(decode_at(text, previous_start(text, text.size())).code) & kWord) != 0;
@@ -100,6 +102,11 @@ AddedTokens AddedTokens::from_json(const JsonObject& root, const Normalizer& nor
   std::int32_t next_id = vocab_size;
   for (const JsonObject& item : object_list(root, "added_tokens")) {
     const AddedToken token = token_of(item);
+    if (token.content.size() > kMaxContentBytes) {
+      throw item.error("content", "the added token is too long",
+                       std::to_string(kMaxContentBytes) + " bytes at most",
+                       std::to_string(token.content.size()) + " bytes");
+    }
     if (token.content.empty()) continue;  // as tokenizers does
     std::int32_t id = out.id_of(token.content);
     if (id < 0) id = vocab_id(token.content);

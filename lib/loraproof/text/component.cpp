@@ -58,9 +58,23 @@ std::string one_character(const JsonObject& component, std::string_view key) {
   return text;
 }
 
-std::string replace_all(std::string_view text, std::string_view pattern, std::string_view content) {
+void require_length(std::size_t bytes, std::size_t limit) {
+  if (bytes <= limit) return;
+  throw input_error({.message = "the tokenizer's Replace or Prepend makes the text too long",
+                     .expected = std::to_string(limit) + " bytes at most",
+                     .found = std::to_string(bytes) + " bytes"});
+}
+
+std::string replace_all(std::string_view text, std::string_view pattern, std::string_view content,
+                        std::size_t limit) {
+  std::size_t bytes = text.size();
+  for (auto at = text.find(pattern); at != std::string_view::npos;
+       at = text.find(pattern, at + pattern.size())) {
+    bytes += content.size() - pattern.size();  // may wrap on the way: the sum is never negative
+  }
+  require_length(bytes, limit);
   std::string out;
-  out.reserve(text.size() + text.size() / 4);
+  out.reserve(bytes);
   for (;;) {
     const std::size_t at = text.find(pattern);
     out.append(text.substr(0, at));

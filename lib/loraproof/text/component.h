@@ -28,8 +28,16 @@ void require_known_fields(const JsonObject& component,
 /// A string field of exactly one character.
 [[nodiscard]] std::string one_character(const JsonObject& component, std::string_view key);
 
-/// Replaces each occurrence of `pattern` (not empty), leftmost first.
+/// How long a tokenizer's rules may make a text of `bytes`, so that a hostile file cannot use up
+/// the memory: far more than any real rule needs.
+[[nodiscard]] constexpr std::size_t growth_limit(std::size_t bytes) { return 4096 + 64 * bytes; }
+
+/// Throws an input Error when `bytes` is over `limit`.
+void require_length(std::size_t bytes, std::size_t limit);
+
+/// Replaces each occurrence of `pattern` (not empty), leftmost first. The result has at most
+/// `limit` bytes, else an input Error is thrown before it is made.
 [[nodiscard]] std::string replace_all(std::string_view text, std::string_view pattern,
-                                      std::string_view content);
+                                      std::string_view content, std::size_t limit);
 
 }  // namespace loraproof::text

@@ -34,6 +34,7 @@ void Normalizer::add(const JsonObject& component, int depth) {
 }
 
 std::string_view Normalizer::apply(std::string_view text, std::string& storage) const {
+  const std::size_t limit = growth_limit(text.size());
   for (const Step& step : steps_) {
     std::string next;
     switch (step.kind) {
@@ -43,12 +44,13 @@ std::string_view Normalizer::apply(std::string_view text, std::string& storage) 
         break;
       case Kind::Prepend:
         if (text.empty()) continue;
+        require_length(step.content.size() + text.size(), limit);
         next = step.content;
         next.append(text);
         break;
       case Kind::Replace:
         if (text.find(step.pattern) == std::string_view::npos) continue;
-        next = replace_all(text, step.pattern, step.content);
+        next = replace_all(text, step.pattern, step.content, limit);
         break;
     }
     storage = std::move(next);

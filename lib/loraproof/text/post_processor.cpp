@@ -61,6 +61,7 @@ void PostProcessor::add_template(const JsonObject& component) {
   require_known_fields(component, {"single", "pair", "special_tokens", "add_prefix_space",
                                    "trim_offsets", "use_regex"});
   has_template_ = true;
+  bool has_text = false;
   for (const JsonObject& item : object_list(component, "single")) {
     require_known_fields(item, {"SpecialToken", "Sequence"});
     if (item.has("SpecialToken")) {
@@ -72,6 +73,8 @@ void PostProcessor::add_template(const JsonObject& component) {
       throw sequence.error("id", "the template for one text names another text", "A",
                            sequence.string("id"));
     }
+    if (has_text) throw sequence.error("id", "the template for one text names it twice", "once");
+    has_text = true;
     template_.push_back({true, {}});
   }
 }

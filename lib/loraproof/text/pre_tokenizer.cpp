@@ -10,7 +10,7 @@
 namespace loraproof::text {
 namespace {
 
-constexpr std::size_t kMaxSteps = 16;  // each step is one level of recursion
+constexpr std::size_t kMaxSteps = 8;  // each step is one level of recursion
 
 }  // namespace
 
@@ -43,6 +43,11 @@ void PreTokenizer::add(const JsonObject& component, int depth) {
     for (const JsonObject& item : object_list(component, "pretokenizers")) add(item, depth + 1);
   } else if (type == "ByteLevel") {
     require_known_fields(component, {"add_prefix_space", "trim_offsets", "use_regex"});
+    if (std::any_of(steps_.begin(), steps_.end(),
+                    [](const Step& s) { return s.kind == Kind::ByteLevel; })) {
+      throw component.error("type", "a second ByteLevel pre-tokenizer is not supported",
+                            "one at most");
+    }
     Step step{.kind = Kind::ByteLevel};
     step.add_prefix_space = component.boolean("add_prefix_space");
     step.use_regex = component.boolean_or("use_regex", true);
@@ -172,7 +177,7 @@ void PreTokenizer::run_byte_level(std::size_t index, std::string_view piece, boo
 void PreTokenizer::run_metaspace(std::size_t index, std::string_view piece, bool at_start,
                                  const Run& run) const {
   const Step& step = steps_[index];
-  std::string text = replace_all(piece, " ", step.literal);
+  std::string text = replace_all(piece, " ", step.literal, growth_limit(piece.size()));
   const bool wanted =
       step.prepend == Prepend::Always || (step.prepend == Prepend::First && at_start);
   if (wanted && !text.starts_with(step.literal)) text.insert(0, step.literal);

@@ -138,10 +138,11 @@ void TokenDecoder::add_metaspace(const JsonObject& component) {
   }
   steps_.push_back({.kind = Kind::Metaspace,
                     .pattern = one_character(component, "replacement"),
+                    .content = " ",
                     .drop_first = scheme != "never"});
 }
 
-void TokenDecoder::apply(const Step& step, std::vector<std::string>& tokens) {
+void TokenDecoder::apply(const Step& step, std::vector<std::string>& tokens, std::size_t limit) {
   switch (step.kind) {
     case Kind::ByteLevel: return decode_byte_level(tokens);
     case Kind::ByteFallback: return decode_byte_fallback(tokens);
@@ -150,11 +151,11 @@ void TokenDecoder::apply(const Step& step, std::vector<std::string>& tokens) {
       for (std::string& token : tokens) strip(token, step.pattern, step.start, step.stop);
       return;
     case Kind::Replace:
-      for (std::string& token : tokens) token = replace_all(token, step.pattern, step.content);
-      return;
     case Kind::Metaspace:
       for (std::size_t i = 0; i < tokens.size(); ++i) {
-        tokens[i] = replace_all(tokens[i], step.pattern, i == 0 && step.drop_first ? "" : " ");
+        const bool drop = i == 0 && step.drop_first;
+        tokens[i] = replace_all(tokens[i], step.pattern, drop ? "" : step.content, limit);
+        limit -= tokens[i].size();
       }
       return;
   }
@@ -162,7 +163,10 @@ void TokenDecoder::apply(const Step& step, std::vector<std::string>& tokens) {
 
 std::string TokenDecoder::decode(std::vector<std::string> tokens) const {
   if (none_) return joined(tokens, " ");
-  for (const Step& step : steps_) apply(step, tokens);
+  std::size_t bytes = 0;
+  for (const std::string& token : tokens) bytes += token.size();
+  // Kept tokens can hold U+FFFD for each byte, so the limit is on what Replace makes, step by step.
+  for (const Step& step : steps_) apply(step, tokens, growth_limit(bytes));
   return joined(tokens, "");
 }
 

@@ -26,7 +26,7 @@ class TokenDecoder {
   struct Step {
     Kind kind = Kind::Fuse;
     std::string pattern;    // Replace; the character of Strip and Metaspace
-    std::string content;    // Replace
+    std::string content;    // Replace; the space of Metaspace
     std::size_t start = 0;  // Strip: at most so many characters
     std::size_t stop = 0;
     bool drop_first = false;  // Metaspace: token 0 loses its marks
@@ -34,7 +34,7 @@ class TokenDecoder {
   void add(const JsonObject& component, int depth);
   void add_metaspace(const JsonObject& component);
   void add_strip(const JsonObject& component);
-  static void apply(const Step& step, std::vector<std::string>& tokens);
+  static void apply(const Step& step, std::vector<std::string>& tokens, std::size_t limit);
 
   bool none_ = true;
   std::vector<Step> steps_;

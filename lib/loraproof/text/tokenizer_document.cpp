@@ -9,7 +9,7 @@ namespace loraproof::text {
 namespace {
 
 constexpr std::size_t kArenaBlock = std::size_t{1} << 20;
-constexpr std::size_t kMaxBytes = std::size_t{256} << 20;
+constexpr std::size_t kMaxBytes = std::size_t{128} << 20;
 constexpr std::size_t kMaxDepth = 64;
 
 // nlohmann's SAX events. `path_` holds the open containers; a flat section is entered at

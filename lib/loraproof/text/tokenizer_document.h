@@ -43,7 +43,7 @@ struct TokenizerDocument {
 constexpr std::int32_t kMaxTokenId = (1 << 23) - 1;
 
 /// Throws an input Error (file = `file`) on a syntax error, invalid UTF-8, a duplicate key outside
-/// the vocabulary, nesting deeper than 64, a text over 256 MiB, a vocabulary id that is not an
+/// the vocabulary, nesting deeper than 64, a text over 128 MiB, a vocabulary id that is not an
 /// integer in [0, kMaxTokenId] or a merge that is not a pair of non-empty strings.
 [[nodiscard]] TokenizerDocument parse_tokenizer_document(std::string_view text,
                                                          std::string_view file);
