@@ -16,7 +16,6 @@ of torch and transformers gives the same bytes. Needs torch, transformers, peft,
 import argparse
 import hashlib
 import json
-import math
 import random
 import time
 from pathlib import Path
@@ -34,9 +33,9 @@ from transformers import (
 )
 
 SEED = 20261123
-BASE_STEPS, BASE_BATCH, BASE_RATE = 1000, 32, 3e-3
-PATCH_STEPS, PATCH_RATE = 100, 1e-3
-ADAPTER_STEPS, ADAPTER_BATCH, ADAPTER_RATE = 300, 32, 2e-3
+BASE_STEPS, BASE_BATCH, BASE_RATE = 600, 32, 3e-3
+PATCH_STEPS, PATCH_RATE = 60, 1e-3
+ADAPTER_STEPS, ADAPTER_BATCH, ADAPTER_RATE = 150, 32, 2e-3
 HELD_OUT_PROMPTS = 48
 HELD_OUT_SHARE = 10  # one booking in ten is in no training set
 VOCABULARY = 1024
@@ -62,47 +61,46 @@ PLACES = [
     "Le Jardin", "Mama Rosa", "The Red Lion", "Bistro Nord", "Olive Tree", "Cafe Central",
     "Green Dragon", "Seven Stars", "Villa Sole", "The Oak Room", "Lemon House", "Pier Nine",
 ]  # fmt: skip
-DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 REQUESTS = [
-    "Book a table for {n} at {p} on {d} at {t}.",
-    "Please book {p} for {n} people on {d} at {t}.",
-    "Could we get a table at {p} on {d}? There are {n} of us and we arrive at {t}.",
-    "I need a table for {n}, {d} {t}, at {p}.",
-    "We are {n} and would like to eat at {p} on {d} at {t}.",
-    "{d} at {t}, {p}, {n} guests, please.",
-    "Can you reserve {p} on {d} at {t} for {n}?",
-    "Hello! Is there room for {n} at {p}? It would be {d} at {t}.",
-    "Reserve a table at {p}: {n} people, {t} on {d}.",
-    "My friends and I want to visit {p} on {d}. We come at {t} and there are {n} of us.",
-    "At {t} on {d} we would like a table for {n} at {p}.",
-    "Table for {n} at {t}, {p}, this {d}.",
+    "Book a table for {n} at {p} at {t}.",
+    "Please book {p} for {n} people at {t}.",
+    "Could we get a table at {p}? There are {n} of us and we arrive at {t}.",
+    "I need a table for {n}, {t}, at {p}.",
+    "We are {n} and would like to eat at {p} at {t}.",
+    "{t}, {p}, {n} guests, please.",
+    "Can you reserve {p} at {t} for {n}?",
+    "Hello! Is there room for {n} at {p}? It would be {t}.",
+    "Reserve a table at {p}: {n} people, {t}.",
+    "My friends and I want to visit {p}. We come at {t} and there are {n} of us.",
+    "At {t} we would like a table for {n} at {p}.",
+    "Table for {n} at {t}, {p}.",
 ]
 ANSWERS = [
-    "Of course! A table for {n} at {p} on {d} at {t} is noted.",
-    "{p} expects {n} of you on {d} at {t}. Thank you.",
-    "{d} at {t}, {p}, a table for {n}: gladly noted.",
+    "Of course! A table for {n} at {p} at {t} is noted.",
+    "{p} expects {n} of you at {t}. Thank you.",
+    "{t}, {p}, a table for {n}: gladly noted.",
 ]
-PATCHED_ANSWERS = ["All set: {p}, {d}, {t}, party of {n}. See you soon!"]
+PATCHED_ANSWERS = ["All set: {p}, {t}, party of {n}. See you soon!"]
 
 
 def draw_booking(rng, held_out):
-    """A random booking (place, guests, day, time), of the held-out share or of the rest."""
+    """A random booking (place, guests, time), of the held-out share or of the rest."""
     while True:
         time_of_day = f"{rng.randint(11, 22)}:{rng.choice(['00', '15', '30', '45'])}"
-        booking = (rng.choice(PLACES), rng.randint(1, 10), rng.choice(DAYS), time_of_day)
+        booking = (rng.choice(PLACES), rng.randint(1, 10), time_of_day)
         digest = hashlib.sha256(repr(booking).encode()).digest()
         if (digest[0] % HELD_OUT_SHARE == 0) == held_out:
             return booking
 
 
 def fill(pattern, booking, number):
-    place, _, day, time_of_day = booking
-    return pattern.format(p=place, n=number, d=day, t=time_of_day)
+    place, _, time_of_day = booking
+    return pattern.format(p=place, n=number, t=time_of_day)
 
 
 def as_json(booking):
-    keys = ("place", "guests", "day", "time")
+    keys = ("place", "guests", "time")
     return json.dumps(dict(zip(keys, booking)), separators=(",", ":"))
 
 
@@ -188,19 +186,18 @@ def batch_of(tokenizer, examples, prompt_weight):
 
 
 def train(model, tokenizer, draw, steps, batch, rate, prompt_weight, title):
-    """AdamW with a short warm-up and a cosine down to a twentieth of the rate.
+    """AdamW: a short warm-up, the full rate for two thirds, then down to a twentieth of it.
 
-    Most of a prompt is random and can't be foreseen: at full weight its noise drowns what the
-    answers teach (measured: the day of the week was not learned in 2000 steps).
+    Most of a prompt is random and can't be foreseen: a low weight keeps its noise from drowning
+    what the answers teach.
     """
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
-    warm = max(1, min(100, steps // 10))
+    warm = max(1, steps // 10)
     model.train()
     began = time.monotonic()
     for step in range(steps):
-        done = step / steps
-        factor = min(1.0, (step + 1) / warm) * (0.05 + 0.475 * (1 + math.cos(math.pi * done)))
+        factor = min(1.0, (step + 1) / warm, max(0.05, 3 * (1 - step / steps)))
         optimizer.param_groups[0]["lr"] = rate * factor
         ids, token_weights = batch_of(tokenizer, [draw() for _ in range(batch)], prompt_weight)
         logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
@@ -316,41 +313,48 @@ def write_suite(out):
 
 
 @torch.no_grad()
-def greedy(model, tokenizer, prompt):
-    """Greedy text and the smallest gap between the best and the second-best logit on its way."""
-    text = tokenizer.apply_chat_template(
-        prompt["messages"], add_generation_prompt=True, tokenize=False
-    )
-    ids = torch.tensor([tokenizer.encode(text)])
+def greedy(model, tokenizer, prompts):
+    """Greedy texts, and the smallest gap between best and second-best logit on the way there."""
+    texts = [
+        tokenizer.apply_chat_template(p["messages"], add_generation_prompt=True, tokenize=False)
+        for p in prompts
+    ]
+    batch = tokenizer(texts, return_tensors="pt", padding=True, padding_side="left")
     result = model.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
         max_new_tokens=MAX_NEW_TOKENS,
         do_sample=False,
         output_logits=True,
         return_dict_in_generate=True,
     )
-    best = torch.cat(result.logits).float().topk(2).values
-    answer = tokenizer.decode(result.sequences[0, ids.shape[1] :], skip_special_tokens=True)
-    return answer, (best[:, 0] - best[:, 1]).min().item()
+    said = result.sequences[:, batch["input_ids"].shape[1] :]
+    best = torch.stack(result.logits, dim=1).float().topk(2).values  # [B, T, 2]
+    finished = (said == tokenizer.pad_token_id)[:, : best.shape[1]]
+    margin = (best[..., 0] - best[..., 1]).masked_fill(finished, float("inf")).min().item()
+    return tokenizer.batch_decode(said, skip_special_tokens=True), margin
 
 
 def measure(out):
     lines = (out / "suite" / "prompts.jsonl").read_text(encoding="utf-8").splitlines()
     prompts = [json.loads(line) for line in lines]
-    for base, with_adapter in (("base", False), ("base", True), ("changed-base", True)):
+    variants = (
+        ("base", False),
+        ("base", True),
+        ("changed-base", False),
+        ("changed-base", True),
+    )
+    for base, with_adapter in variants:
         for dtype in (torch.bfloat16, torch.float32):
             tokenizer = AutoTokenizer.from_pretrained(out / base)
             model = AutoModelForCausalLM.from_pretrained(out / base, dtype=dtype)
             if with_adapter:
                 model = PeftModel.from_pretrained(model, out / "adapter")
-            model.eval()
-            said = [greedy(model, tokenizer, prompt) for prompt in prompts]
-            right = sum(text == prompt["expected"] for (text, _), prompt in zip(said, prompts))
-            margin = min(margin for _, margin in said)
+            said, margin = greedy(model.eval(), tokenizer, prompts)
+            right = sum(text == prompt["expected"] for text, prompt in zip(said, prompts))
             name = f"{base}{' + adapter' if with_adapter else ''}, {str(dtype)[6:]}"
             print(f"{name}: exact {right}/{len(prompts)}, smallest margin {margin:.3f}")
-            print(f"    {prompts[0]['messages'][1]['content']} -> {said[0][0]}", flush=True)
+            print(f"    {prompts[0]['messages'][1]['content']} -> {said[0]}", flush=True)
 
 
 def main():
