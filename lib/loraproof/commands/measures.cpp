@@ -157,6 +157,25 @@ Measure map_identity(const char* id, const std::string& what, const Difference& 
           .outcome = Outcome::Fail};
 }
 
+using Fields = std::map<std::string, std::string>;
+
+// Identity of tensors together with the configuration that says how they are used; a changed field
+// is named before a changed tensor.
+Measure configured_identity(const char* id, const char* what, const char* config_file,
+                            const Fields& tensors_then, const Fields& config_then,
+                            const Fields& tensors_now, const Fields& config_now) {
+  Difference difference = difference_of(config_then, config_now, true);
+  const Difference tensors = difference_of(tensors_then, tensors_now, false);
+  if (difference.count > 0) {
+    difference.first = fmt::format("{}: {}", config_file, difference.first);
+  } else {
+    difference.first = tensors.first;
+    difference.how = tensors.how;
+  }
+  difference.count += tensors.count;
+  return map_identity(id, what, difference, tensors_then.size() + config_then.size());
+}
+
 Measure template_identity(const std::optional<std::string>& recorded,
                           const std::optional<std::string>& now) {
   constexpr const char* kId = "identity.template";
@@ -193,17 +212,12 @@ Measures identity_measures(const golden::Identity& recorded, const IdentityNow& 
                 "no --adapter: a merged checkpoint differs from the recorded base by design"));
     measures.push_back(skipped("identity.adapter", "no --adapter"));
   } else {
-    measures.push_back(map_identity("identity.base", "base",
-                                    difference_of(recorded.base, now.identity.base, false),
-                                    recorded.base.size()));
-    Difference difference =
-        difference_of(recorded.adapter_config, now.identity.adapter_config, true);
-    if (difference.count > 0) difference.first = "adapter_config.json: " + difference.first;
-    const Difference tensors = difference_of(recorded.adapter, now.identity.adapter, false);
-    if (difference.count == 0) difference.first = tensors.first, difference.how = tensors.how;
-    difference.count += tensors.count;
-    measures.push_back(map_identity("identity.adapter", "adapter", difference,
-                                    recorded.adapter.size() + recorded.adapter_config.size()));
+    measures.push_back(configured_identity("identity.base", "base", "config.json", recorded.base,
+                                           recorded.base_config, now.identity.base,
+                                           now.identity.base_config));
+    measures.push_back(configured_identity("identity.adapter", "adapter", "adapter_config.json",
+                                           recorded.adapter, recorded.adapter_config,
+                                           now.identity.adapter, now.identity.adapter_config));
   }
   Measure tokenizer =
       recorded.tokenizer.empty() && now.identity.tokenizer.empty()

@@ -5,6 +5,7 @@
 #include "loraproof/commands/run_figures.h"
 #include "loraproof/commands/session.h"
 #include "loraproof/commands/validate.h"
+#include "loraproof/core/log.h"
 #include "loraproof/engine/decode.h"
 #include "loraproof/golden/compare.h"
 #include "loraproof/golden/observe.h"
@@ -76,7 +77,12 @@ report::Report record(const ValidateOptions& options, Context& context) {
   if (session.adapter) report.inputs.push_back({"adapter", session.adapter->folder.string(), ""});
   report.inputs.push_back({"golden", options.golden, suite.digest});
   Measures measures = session.adapter_measures;
-  measures.push_back(prompt_count_measure(static_cast<std::int64_t>(suite.prompts.size())));
+  if (static_cast<std::int64_t>(suite.prompts.size()) < policy.integer("golden.min_prompts")) {
+    log::warn(
+        fmt::format("{} prompts are fewer than golden.min_prompts ({}): validating with them will "
+                    "be inconclusive",
+                    suite.prompts.size(), policy.integer("golden.min_prompts")));
+  }
   report.checks = report::gate(measures, policy);
   if (gate_fails(report.checks)) return report;
 

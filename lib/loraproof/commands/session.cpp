@@ -74,7 +74,8 @@ report::ToolInfo begin_engine(const EngineOptions& options, at::Device device) {
 
 golden::Identity identity_of(const Session& session, const TextInput& text,
                              const io::DigestByName& base_digests) {
-  golden::Identity identity{.base = base_digests};
+  golden::Identity identity{.base = base_digests,
+                            .base_config = model::meaning_fields(session.base.config)};
   if (session.adapter) {
     const adapter::AdapterIdentity now =
         adapter::identify(session.adapter->config, session.adapter->weights);

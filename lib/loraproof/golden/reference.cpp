@@ -85,7 +85,7 @@ Json meta_json(const Reference& reference) {
       {"stop_ids", reference.stop_ids},
       {"prompts", reference.prompt_names},
       {"noise_floor", floor},
-      {"base", {{"tensors", map_json(identity.base)}}},
+      {"base", {{"tensors", map_json(identity.base)}, {"config", map_json(identity.base_config)}}},
       {"adapter",
        {{"tensors", map_json(identity.adapter)}, {"config", map_json(identity.adapter_config)}}},
       {"tokenizer", {{"fields", map_json(identity.tokenizer)}}},
@@ -292,6 +292,7 @@ Reference read_reference(const std::filesystem::path& folder) {
   for (const FloorField& field : kFloorFields)
     reference.floor.*field.member = floor.number(field.key);
   reference.identity.base = map_from(meta.object("base"), "tensors");
+  reference.identity.base_config = map_from(meta.object("base"), "config");
   reference.identity.adapter = map_from(meta.object("adapter"), "tensors");
   reference.identity.adapter_config = map_from(meta.object("adapter"), "config");
   reference.identity.tokenizer = map_from(meta.object("tokenizer"), "fields");

@@ -63,6 +63,7 @@ struct NoiseFloor {
 /// Digests that name what the reference was recorded with (identity.* compares them).
 struct Identity {
   std::map<std::string, std::string> base;            ///< tensor -> digest
+  std::map<std::string, std::string> base_config;     ///< field that changes the forward -> value
   std::map<std::string, std::string> adapter;         ///< tensor -> digest; empty: no adapter
   std::map<std::string, std::string> adapter_config;  ///< meaning-bearing field -> value
   std::map<std::string, std::string> tokenizer;       ///< JSON pointer -> digest; empty: not used

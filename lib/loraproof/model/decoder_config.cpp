@@ -66,4 +66,50 @@ DecoderConfig read_decoder_config(const std::filesystem::path& folder) {
                               "'" + type + "'");
 }
 
+std::map<std::string, std::string> meaning_fields(const DecoderConfig& config) {
+  constexpr const char* kRopeNames[] = {"default", "linear", "dynamic", "yarn", "llama3"};
+  const nn::RopeConfig& rope = config.rope;
+  const auto optional_text = [](const auto& value) {
+    return value ? fmt::format("{}", *value) : "none";
+  };
+  std::map<std::string, std::string> fields;
+  const auto add = [&](const char* name, const auto& value) {
+    fields[name] = fmt::format("{}", value);
+  };
+  add("model_type", config.model_type);
+  add("hidden_size", config.hidden_size);
+  add("num_hidden_layers", config.num_layers);
+  add("num_attention_heads", config.num_heads);
+  add("num_key_value_heads", config.num_kv_heads);
+  add("head_dim", config.head_dim);
+  add("intermediate_size", config.ffn_size);
+  add("vocab_size", config.vocab_size);
+  add("rms_norm_eps", config.rms_norm_eps);
+  add("tie_word_embeddings", config.tie_word_embeddings);
+  add("rope_type", kRopeNames[static_cast<int>(rope.kind)]);
+  add("rope_theta", rope.theta);
+  if (rope.kind != nn::RopeConfig::Kind::Default) add("rope_factor", rope.factor);
+  if (rope.kind == nn::RopeConfig::Kind::Dynamic)
+    add("max_position_embeddings", rope.max_positions);
+  if (rope.kind == nn::RopeConfig::Kind::Llama3 || rope.kind == nn::RopeConfig::Kind::Yarn) {
+    add("rope_original_max_position_embeddings", rope.original_max_positions);
+  }
+  if (rope.kind == nn::RopeConfig::Kind::Llama3) {
+    add("rope_low_freq_factor", rope.low_freq_factor);
+    add("rope_high_freq_factor", rope.high_freq_factor);
+  }
+  if (rope.kind == nn::RopeConfig::Kind::Yarn) {
+    add("rope_attention_factor", optional_text(rope.attention_factor));
+    add("rope_mscale", optional_text(rope.mscale));
+    add("rope_mscale_all_dim", optional_text(rope.mscale_all_dim));
+    add("rope_beta_fast", rope.beta_fast);
+    add("rope_beta_slow", rope.beta_slow);
+    add("rope_truncate", rope.truncate);
+  }
+  std::vector<std::string> windows;
+  for (const auto& window : config.window) windows.push_back(optional_text(window));
+  add("sliding_window", fmt::format("{}", fmt::join(windows, ",")));
+  return fields;
+}
+
 }  // namespace loraproof::model

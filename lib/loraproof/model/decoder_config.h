@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,6 +40,11 @@ struct DecoderConfig {
 /// generation_config.json. Throws an input Error for a missing, malformed or unsupported value,
 /// naming the key.
 [[nodiscard]] DecoderConfig read_decoder_config(const std::filesystem::path& folder);
+
+/// What of the configuration changes a forward pass, as name -> value: the same for transformers 4
+/// and 5 spellings, without names, versions and generation settings. Part of the format of
+/// reference.json.
+[[nodiscard]] std::map<std::string, std::string> meaning_fields(const DecoderConfig& config);
 
 /// model_type values that the table of families holds, for messages and docs.
 [[nodiscard]] std::vector<std::string> supported_model_types();

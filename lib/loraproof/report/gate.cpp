@@ -64,7 +64,7 @@ void compare(Check& check, const Bound& min, const Bound& max) {
   const auto tell = [&](std::string_view side, const Bound& bound) {
     add_sentence(check.message, fmt::format("{} is {} the limit {}{}", format_number(value, digits),
                                             side, format_number(*bound.value, digits),
-                                            bound.derived ? " (from the noise floor)" : ""));
+                                            bound.derived ? " (a derived limit)" : ""));
     decide_fail(check);
   };
   if (min.value && value < *min.value) {

@@ -100,7 +100,7 @@ TEST_CASE("min_n follows the setting that the rule names unless it is set itself
 TEST_CASE("a derived limit applies until the policy sets that side") {
   const Measure measure{.id = "t.derived", .value = 0.2, .derived_limit = Limit{.max = 0.1}};
   CHECK(judge(measure).status == Status::Fail);
-  CHECK(judge(measure).message == "derived: 0.2 is above the limit 0.1 (from the noise floor)");
+  CHECK(judge(measure).message == "derived: 0.2 is above the limit 0.1 (a derived limit)");
   CHECK(judge(measure, {"t.derived.max=0.3"}).status == Status::Pass);
   CHECK(judge(measure, {"t.derived.max=0.15"}).message == "derived: 0.2 is above the limit 0.15");
   CHECK(judge(measure, {"t.derived.min=0.1"}).status == Status::Fail);

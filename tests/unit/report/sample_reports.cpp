@@ -72,7 +72,7 @@ Report fail_report() {
   kl.message =
       "mean KL over 1280 answer positions of 40 prompts, floor 0.003: 0.69 is above the limit "
       "0.015 "
-      "(from the noise floor)";
+      "(a derived limit)";
   kl.hint =
       "a layer of the adapter may be missing or its scale wrong; the prompts below show where";
   Check close = golden_check("golden.embedding_cosine", 0.999949, {.min = 0.99995});
