@@ -58,7 +58,7 @@ TEST_CASE("a suite is read with its settings and the three forms of prompts") {
   CHECK(suite.prompts[2].ids == std::vector<std::int32_t>{1, 2});
 }
 
-TEST_CASE("a bare prompts file works, in a folder or by itself; the digest is of the prompts") {
+TEST_CASE("a bare prompts file works, in a folder or by itself, and the digest is of the prompts") {
   const test::TempDir folder;
   const auto file = folder.write("prompts.jsonl", kPrompts);
   const auto bare = golden::read_suite(file);

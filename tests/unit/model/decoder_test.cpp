@@ -50,7 +50,7 @@ TEST_CASE("weights must be those that config.json implies") {
   CHECK(holds(refusal(kFixtures / "base", kFixtures / "base_bias"), "bias"));
 }
 
-TEST_CASE("a tied head is the embedding's tensor; an untied one has its own") {
+TEST_CASE("a tied head is the embedding's tensor, an untied one has its own") {
   const auto tied = model::read_decoder_config(kFixtures / "base_tied");
   const auto tied_base = io::Checkpoint::open(kFixtures / "base_tied");
   CHECK(model::head_weight_name(tied, tied_base) == "model.embed_tokens.weight");
