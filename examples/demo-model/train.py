@@ -9,8 +9,7 @@ answers requests with JSON. No booking of the held-out prompts is in either trai
     train.py --out DIR        write base/, adapter/, changed-base/ and suite/ below DIR, and measure
     train.py --out DIR --measure-only
 
-Runs on one CPU thread from a fixed seed, so a run on the same machine type with the same versions
-of torch and transformers gives the same bytes. Needs torch, transformers, peft, tokenizers.
+Runs on one CPU thread from a fixed seed, with torch's deterministic algorithms. Needs torch, transformers, peft, tokenizers.
 """
 
 import argparse
