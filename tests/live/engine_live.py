@@ -22,12 +22,13 @@ The rules, per case (a model with or without an adapter):
 
 import argparse
 import dataclasses
+import os
 import pathlib
 import sys
 
 import oracle
 import torch
-from live_support import SKIPPED, Tally, die, mean_kl, run, write_json
+from live_support import Tally, die, mean_kl, run, skip, write_json
 from safetensors.torch import load_file, save_file
 from zoo import build
 from zoo_adapters import build_adapters
@@ -58,9 +59,10 @@ class Case:
 
 
 class Probe:
-    def __init__(self, path, work):
+    def __init__(self, path, work, threads):
         self.path = path
         self.work = work
+        self.environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
 
     def command(self, case, compute, memory, count=0):
         ids = self.work / f"{case.name}.ids.json"
@@ -76,7 +78,7 @@ class Probe:
     def tensors(self, case, compute, memory, count=0):
         """The tensors it wrote, or None and what it said."""
         words, out = self.command(case, compute, memory, count)
-        status, _, errors = run(words)
+        status, _, errors = run(words, env=self.environment)
         if status != 0:
             return None, f"exit {status}: {errors.strip()[-300:]}"
         return load_file(out), ""
@@ -196,7 +198,7 @@ def check_case(tally, case, probe, work, reuse):
 def check_refused(tally, refused, probe):
     case = Case(f"refused-{refused.name}", refused.folder, None, [[3, 4, 5]])
     words, out = probe.command(case, "fp32", "resident")
-    status, _, errors = run(words)
+    status, _, errors = run(words, env=probe.environment)
     ok = status == 3 and refused.key in errors and not out.exists()
     tally.check(case.name, ok, f"exit {status}, names {refused.key}" if ok else f"exit {status}: {errors[-300:]}")
 
@@ -246,13 +248,13 @@ def main():
     options.work.mkdir(parents=True, exist_ok=True)
     runs = options.work / "runs"
     runs.mkdir(exist_ok=True)
-    probe = Probe(options.probe, runs)
+    threads = 2 if options.smollm2 else 1
+    torch.set_num_threads(threads)
+    probe = Probe(options.probe, runs, threads)
     tally = Tally()
     if options.smollm2:
         if not (options.smollm2 / "config.json").exists():
-            print(f"{options.smollm2} holds no model: scripts/models/make_smollm2.py makes it")
-            return SKIPPED
-        torch.set_num_threads(2)
+            return skip(f"{options.smollm2} holds no model: scripts/models/make_smollm2.py makes it")
         adapter = options.adapter if options.adapter and options.adapter.exists() else None
         for case in real_cases(options.smollm2, adapter, options.only):
             check_case(tally, case, probe, runs, options.reuse)

@@ -26,7 +26,7 @@ import sys
 import oracle
 import torch
 import yaml
-from live_support import SKIPPED, Tally, die, fresh_folder, read_json, run
+from live_support import Tally, die, fresh_folder, read_json, run, skip
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
@@ -237,7 +237,8 @@ def record(options):
 def check_json(tally, reference, options):
     """reference.json names what was recorded; its k is that of the tensors."""
     values = reference.json
-    tally.check("compute", values.get("compute") == "bf16", str(values.get("compute")))
+    compute = values.get("recorded_with", {}).get("compute")
+    tally.check("compute", compute == "bf16", str(compute))
     k = reference.tensors["topk_ids"].shape[1]
     tally.check("k", values.get("k") == k, f"{values.get('k')} and {k}")
     shapes = {name: list(t.shape) for name, t in reference.tensors.items() if name.startswith("embedding")}
@@ -259,8 +260,7 @@ def main():
     needed += [options.adapter] if options.adapter else []
     for path in needed:
         if not path.exists():
-            print(f"{path} does not exist")
-            return SKIPPED
+            return skip(f"{path} does not exist")
     if not options.binary.exists():
         die(f"{options.binary} does not exist")
     torch.set_num_threads(2)
