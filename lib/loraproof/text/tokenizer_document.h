@@ -40,7 +40,7 @@ struct TokenizerDocument {
 };
 
 /// Ids above this are refused, so that a hostile file cannot make id-indexed tables huge.
-constexpr std::int32_t kMaxTokenId = (1 << 23) - 1;
+constexpr std::int32_t kMaxTokenId = (1 << 21) - 1;
 
 /// Throws an input Error (file = `file`) on a syntax error, invalid UTF-8, a duplicate key outside
 /// the vocabulary, nesting deeper than 64, a text over 128 MiB, a vocabulary id that is not an

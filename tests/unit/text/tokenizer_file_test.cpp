@@ -56,7 +56,7 @@ const Case kCases[] = {
     {"/model/vocab", "{}", "/model/vocab", "vocabulary is empty"},
     {"/model/vocab/a", "-1", "/model/vocab", "id of token"},
     {"/model/vocab/a", "1.5", "/model/vocab", "id of token"},
-    {"/model/vocab/a", "8388608", "/model/vocab", "id of token"},
+    {"/model/vocab/a", "2097152", "/model/vocab", "id of token"},
     {"/model/vocab/a", R"("0")", "/model/vocab", "id of token"},
     {"/model/vocab/a", "{}", "/model/vocab", "id of token"},
     {"/model/vocab/a", "[0]", "/model/vocab", "id of token"},
