@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Writes lib/loraproof/text/unicode_tables.cpp by asking Hugging Face `tokenizers` about every code point.
 
 `tokenizers` mixes several Unicode versions (its regex engine, its normaliser, Rust's own tables), and no
