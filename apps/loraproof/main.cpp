@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parse, run, write the report, exit. The only place that catches.
+#include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <map>
+#include <sstream>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -12,6 +16,7 @@
 #include "loraproof/core/exit_code.h"
 #include "loraproof/core/file.h"
 #include "loraproof/core/suggest.h"
+#include "loraproof/report/writers/layout.h"
 #include "loraproof/report/writers/table.h"
 
 namespace loraproof::cli {
@@ -20,6 +25,22 @@ namespace {
 int to_int(ExitCode code) { return static_cast<int>(code); }
 
 bool use_colour() { return isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr; }
+
+// Unlike fmt::print this does not throw when stderr is closed or full. Names and values from files
+// are in the text, so it goes out without anything that moves the cursor or forges a line.
+void complain(const std::string& text) {
+  const std::string line = "loraproof: " + report::printable(text) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+// A standard stream that was closed must not be handed to the next file we open.
+void guard_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) >= 0) continue;
+    // Read-only stands in for stdout, so that writing the report to it still fails.
+    if (::open("/dev/null", stream == STDERR_FILENO ? O_WRONLY : O_RDONLY) != stream) return;
+  }
+}
 
 void write_stdout(const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
@@ -56,8 +77,14 @@ ExitCode emit(report::Report report, const OutputOptions& output,
       {"pass", report::InconclusiveExit::Pass},
       {"fail", report::InconclusiveExit::Fail}};
   report.gate.inconclusive = kInconclusive.at(output.inconclusive);
-  for (const ReportFile& file : files)
-    write_file_atomically(file.path, file.writer->write(report, {}));
+  for (const ReportFile& file : files) {
+    try {
+      write_file_atomically(file.path, file.writer->write(report, {}));
+    } catch (const Error& error) {
+      complain(std::string("error: ") + error.what());
+      if (!report.error) report.error = report::ReportError{error.kind(), error.detail()};
+    }
+  }
   write_stdout(report::writer_named(output.format).write(report, {.colour = use_colour()}));
   return report.exit_code();
 }
@@ -76,21 +103,20 @@ ExitCode run(const std::string& name, const RunCommand& command, const OutputOpt
     report.tool.version = commands::kVersion;
     report.command = name;
     report.error = report::ReportError{error.kind(), error.detail()};
-    fmt::print(stderr, "loraproof: error: {}\n", error.what());
+    complain(std::string("error: ") + error.what());
   }
   progress->end();
   return emit(std::move(report), output, files);
 }
 
-// A mistyped subcommand deserves its nearest neighbour.
-std::string with_suggestion(std::string message, int argc, char** argv) {
+// CLI11 says only that a subcommand is required; a mistyped one deserves its nearest neighbour.
+std::string usage_message(const std::string& message, int argc, char** argv) {
   std::vector<std::string> names;
   for (const Subcommand& subcommand : subcommands()) names.emplace_back(subcommand.name);
-  if (argc > 1 && argv[1][0] != '-') {
-    const std::string near = nearest_name(argv[1], names);
-    if (!near.empty() && near != argv[1]) message += fmt::format("\ndid you mean '{}'?", near);
-  }
-  return message;
+  if (argc < 2 || argv[1][0] == '-' || std::ranges::count(names, argv[1]) > 0) return message;
+  const std::string near = nearest_name(argv[1], names);
+  return fmt::format("unknown subcommand '{}'{}", argv[1],
+                     near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
 }
 
 int main_checked(int argc, char** argv) {
@@ -110,11 +136,14 @@ int main_checked(int argc, char** argv) {
   }
   try {
     app.parse(argc, argv);
-  } catch (const CLI::Success& success) {
-    return app.exit(success);  // --help, --version
+  } catch (const CLI::Success& success) {  // --help, --version
+    std::ostringstream text;
+    app.exit(success, text, text);
+    write_stdout(text.str());
+    return to_int(ExitCode::Pass);
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "loraproof: {}\nRun with --help for the options.\n",
-               with_suggestion(error.what(), argc, argv));
+    complain(usage_message(error.what(), argc, argv));
+    complain("run with --help for the options");
     return to_int(ExitCode::Usage);
   }
   const std::string name = app.get_subcommands().front()->get_name();
@@ -126,11 +155,13 @@ int main_checked(int argc, char** argv) {
 }  // namespace loraproof::cli
 
 int main(int argc, char** argv) {
+  loraproof::cli::guard_standard_streams();
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone is a failed write, with its exit code
   try {
     return loraproof::cli::main_checked(argc, argv);
   } catch (...) {
     const loraproof::Error error = loraproof::commands::current_error();
-    fmt::print(stderr, "loraproof: error: {}\n", error.what());
+    loraproof::cli::complain(std::string("error: ") + error.what());
     return static_cast<int>(loraproof::exit_code_of(error.kind()));
   }
 }

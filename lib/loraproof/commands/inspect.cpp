@@ -117,16 +117,34 @@ Json lora_json(const AdapterInput& input, const adapter::Landing& landing) {
           {"modules", modules}};
 }
 
+// identity.* against a recorded reference, from digests alone.
+Measures identity_against(const InspectOptions& options, const AdapterInput& input,
+                          const BaseInput& base, const adapter::AdapterIdentity& adapter,
+                          const io::DigestByName& base_tensors) {
+  const golden::Suite suite = golden::read_suite(*options.golden);
+  const golden::Reference reference =
+      golden::read_reference(reference_folder(suite, options.reference, input.name));
+  const TextInput text = open_text(suite, base.folder, &input.folder);
+  IdentityNow now;
+  now.identity = identity_of(base, &adapter, text, base_tensors);
+  return identity_measures(reference.identity, now);
+}
+
 }  // namespace
 
 report::Report inspect(const InspectOptions& options, Context& context) {
+  if (options.golden && !options.base) {
+    throw usage_error({.message = "--golden compares identities and needs the base",
+                       .where = "--golden",
+                       .hint = "pass --base DIR"});
+  }
   const report::Policy policy = load_policy(options.policy, Json::object(), "");
   const AdapterInput input = open_adapter(options.adapter);
   std::optional<BaseInput> base;
   if (options.base) base = open_base(*options.base);
   const adapter::Landing landing = adapter::land(
       input.config, input.weights, base ? base->modules : implied_modules(input.weights));
-  Measures measures = landing_measures(landing);
+  Measures measures = landing_measures(landing, base.has_value());
   const auto append = [&](Measures more) { std::ranges::move(more, std::back_inserter(measures)); };
   append(zero_effect_measures(adapter::find_zero_effect(landing.patches)));
 
@@ -140,10 +158,10 @@ report::Report inspect(const InspectOptions& options, Context& context) {
   if (base) {
     const adapter::EffectSums sums = effects_on(*base, landing.patches, context.progress);
     append(effect_measures(sums, landing.patches, input.config.use_rslora));
-    report.inputs.push_back(
-        {"base", base->folder.string(),
-         io::combined_digest(base_digests(base->checkpoint, cache, context.progress))});
+    const io::DigestByName tensors = base_digests(base->checkpoint, cache, context.progress);
     cache.save();
+    report.inputs.push_back({"base", base->folder.string(), io::combined_digest(tensors)});
+    if (options.golden) append(identity_against(options, input, *base, identity, tensors));
   }
   report.checks = report::gate(measures, policy);
   return report;

@@ -14,10 +14,13 @@ struct InspectOptions {
   std::string adapter;  ///< folder or org/name
   std::optional<std::string>
       base;  ///< folder or org/name; without it only the adapter is looked at
+  std::optional<std::string> golden;  ///< suite whose reference base and adapter are compared with
+  std::string reference;              ///< name of the reference; "": the adapter's, or the only one
   PolicyOptions policy;
 };
 
-/// landing.* and effect.*, and digests of adapter and base (cached by path, size, times and inode).
+/// landing.* and effect.*, digests of adapter and base (cached by path, size, times and inode), and
+/// with a suite identity.* (which needs a base).
 [[nodiscard]] report::Report inspect(const InspectOptions& options, Context& context);
 
 }  // namespace loraproof::commands

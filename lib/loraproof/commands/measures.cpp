@@ -36,11 +36,13 @@ std::set<std::string> ids_of(const std::vector<adapter::Finding>& findings) {
 
 }  // namespace
 
-Measures landing_measures(const adapter::Landing& landing) {
+Measures landing_measures(const adapter::Landing& landing, bool has_base) {
   Measures measures;
   for (const adapter::Finding& finding : landing.findings)
     measures.push_back(finding_measure(finding));
   const std::set<std::string> found = ids_of(landing.findings);
+  const std::set<std::string> needs_base = {"landing.unused_tensor", "landing.missing_target",
+                                            "landing.shape"};
   const std::pair<const char*, const char*> families[] = {
       {"landing.unused_tensor", "every tensor of the adapter belongs to a module of the base"},
       {"landing.duplicate_target", "no two tensors land on the same place"},

@@ -17,8 +17,9 @@ namespace loraproof::commands {
 
 using Measures = std::vector<report::Measure>;
 
-/// One failed (or noted) measure per finding, and a passing one per family that found nothing.
-[[nodiscard]] Measures landing_measures(const adapter::Landing& landing);
+/// One failed measure per finding, and a passing one per id that found nothing; without a base
+/// those that need one are skipped.
+[[nodiscard]] Measures landing_measures(const adapter::Landing& landing, bool has_base = true);
 [[nodiscard]] Measures zero_effect_measures(const std::vector<adapter::Finding>& findings);
 [[nodiscard]] Measures effect_measures(const adapter::EffectSums& sums,
                                        const adapter::PatchSet& patches, bool use_rslora);

@@ -72,19 +72,33 @@ report::ToolInfo begin_engine(const EngineOptions& options, at::Device device) {
           .threads = at::get_num_threads()};
 }
 
-golden::Identity identity_of(const Session& session, const TextInput& text,
-                             const io::DigestByName& base_digests) {
-  golden::Identity identity{.base = base_digests,
-                            .base_config = model::meaning_fields(session.base.config)};
-  if (session.adapter) {
-    const adapter::AdapterIdentity now =
-        adapter::identify(session.adapter->config, session.adapter->weights);
-    identity.adapter = now.tensors;
-    identity.adapter_config = now.fields;
+golden::Identity identity_of(const BaseInput& base, const adapter::AdapterIdentity* adapter,
+                             const TextInput& text, const io::DigestByName& base_tensors) {
+  golden::Identity identity{.base = base_tensors,
+                            .base_config = model::meaning_fields(base.config)};
+  if (adapter != nullptr) {
+    identity.adapter = adapter->tensors;
+    identity.adapter_config = adapter->fields;
   }
   if (text.tokenizer) identity.tokenizer = text::tokenizer_field_digests(text.tokenizer_file);
   if (text.chat_template) identity.chat_template = text.chat_template->source();
   return identity;
+}
+
+golden::Identity identity_of(const Session& session, const TextInput& text,
+                             const io::DigestByName& base_tensors) {
+  if (!session.adapter) return identity_of(session.base, nullptr, text, base_tensors);
+  const adapter::AdapterIdentity adapter =
+      adapter::identify(session.adapter->config, session.adapter->weights);
+  return identity_of(session.base, &adapter, text, base_tensors);
+}
+
+std::filesystem::path reference_folder(const golden::Suite& suite, const std::string& name,
+                                       const std::string& adapter_name) {
+  if (!name.empty()) return golden::find_reference(suite.folder, name);
+  const auto own = suite.folder / "references" / adapter_name;
+  if (!adapter_name.empty() && std::filesystem::exists(own)) return own;
+  return golden::find_reference(suite.folder, "");
 }
 
 bool gate_fails(const std::vector<report::Check>& checks) {

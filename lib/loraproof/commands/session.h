@@ -43,14 +43,25 @@ struct Session {
 /// Sets the thread count and returns the report's tool block.
 [[nodiscard]] report::ToolInfo begin_engine(const EngineOptions& options, at::Device device);
 
-/// Digests of everything a reference is recorded with. `base_digests` from BaseWatch::finish.
+/// Everything a reference is recorded with. `adapter` may be null; `base_tensors` as
+/// BaseWatch::finish returns them.
+[[nodiscard]] golden::Identity identity_of(const BaseInput& base,
+                                           const adapter::AdapterIdentity* adapter,
+                                           const TextInput& text,
+                                           const io::DigestByName& base_tensors);
 [[nodiscard]] golden::Identity identity_of(const Session& session, const TextInput& text,
-                                           const io::DigestByName& base_digests);
+                                           const io::DigestByName& base_tensors);
+
+/// The folder of the reference called `name`; with an empty name that of the adapter, else the
+/// suite's only one. Throws an input Error listing what is there.
+[[nodiscard]] std::filesystem::path reference_folder(const golden::Suite& suite,
+                                                     const std::string& name,
+                                                     const std::string& adapter_name);
 
 /// True when a check of these measures fails the gate: the sweep is then not worth running.
 [[nodiscard]] bool gate_fails(const std::vector<report::Check>& checks);
 
-/// Share of prompts whose text is the expected one, per prompt of the suite that expects something.
+/// True when the prompt expects an answer and this is it.
 [[nodiscard]] bool is_expected(const golden::GoldenPrompt& prompt, const std::string& text);
 
 }  // namespace loraproof::commands

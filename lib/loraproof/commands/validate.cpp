@@ -29,15 +29,6 @@ void expect_same_suite(const golden::Suite& suite, const golden::Reference& refe
                "--record --force"});
 }
 
-std::filesystem::path reference_folder(const ValidateOptions& options, const golden::Suite& suite,
-                                       const Session& session) {
-  if (!options.reference.empty()) return golden::find_reference(suite.folder, options.reference);
-  // The adapter's own reference where there is one, else the suite's only one.
-  const auto own = suite.folder / "references" / session.lane_name();
-  if (session.adapter && std::filesystem::exists(own)) return own;
-  return golden::find_reference(suite.folder, "");
-}
-
 // What each diverged prompt says now: the recorded answer up to the first difference, the token
 // that is preferred now, and from there greedy decoding.
 std::vector<std::vector<std::int32_t>> answers_now(engine::LayerStore& store,
@@ -139,7 +130,8 @@ report::Report validate(const ValidateOptions& options, Context& context) {
   const at::Device device = parse_device(options.engine.device);
   const at::ScalarType compute = parse_compute(options.engine.compute);
   const Session session = open_session(options.base, options.adapter);
-  const std::filesystem::path folder = reference_folder(options, suite, session);
+  const std::filesystem::path folder =
+      reference_folder(suite, options.reference, session.adapter ? session.adapter->name : "");
   const golden::Reference reference = golden::read_reference(folder);
   expect_same_suite(suite, reference, folder);
 
