@@ -53,7 +53,9 @@ Measures landing_measures(const adapter::Landing& landing, bool has_base) {
       {"landing.non_finite", "all values are finite"},
   };
   for (const auto& [id, message] : families) {
-    if (!found.contains(id)) measures.push_back(passed(id, message));
+    if (found.contains(id)) continue;
+    const bool decided = has_base || !needs_base.contains(id);
+    measures.push_back(decided ? passed(id, message) : skipped(id, "needs --base"));
   }
   measures.push_back(
       {.id = "landing.summary",
