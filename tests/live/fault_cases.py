@@ -281,7 +281,7 @@ def _(inputs, folder):
     return dataclasses.replace(inputs, base=merged_base(inputs, folder))
 
 
-@case("norm-changed", FAIL, ["identity.base"], finds=["identity.base"], any_of=["golden.kl_prompt", "golden.embedding_cosine"])
+@case("norm-changed", FAIL, ["identity.base"], any_of=["golden.kl_prompt", "golden.embedding_cosine"])
 def _(inputs, folder):
     return copy_base(inputs, folder, lambda t: change_one(t, "layernorm", lambda w: w * 1.5))
 
@@ -300,7 +300,7 @@ def _(inputs, folder):
     return copy_base(inputs, folder, config={"rope_theta": 7 * config.get("rope_theta", 10000.0)})
 
 
-@case("embedding-changed", FAIL, ["identity.base"], finds=["identity.base"], any_of=["golden.kl_prompt", "golden.embedding_cosine"])
+@case("embedding-changed", FAIL, ["identity.base"], any_of=["golden.kl_prompt", "golden.embedding_cosine"])
 def _(inputs, folder):
     return copy_base(
         inputs, folder, lambda t: change_one(t, "embed_tokens", lambda w: noisy(w, 0.2, "embedding"))
