@@ -29,8 +29,12 @@ Error system_error(const std::filesystem::path& path, const std::string& doing, 
 class Descriptor {
  public:
   Descriptor(const std::filesystem::path& path, int flags, const std::string& doing)
+      : Descriptor(path, path, flags, doing) {}
+  /// Opens `path`; an error speaks of `named`, the file that the user knows.
+  Descriptor(const std::filesystem::path& named, const std::filesystem::path& path, int flags,
+             const std::string& doing)
       : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
-    if (fd_ < 0) throw system_error(path, doing, errno);
+    if (fd_ < 0) throw system_error(named, doing, errno);
   }
   ~Descriptor() {
     if (fd_ >= 0) ::close(fd_);
@@ -164,24 +168,49 @@ void MappedFile::done_with(std::span<const std::byte> range) const {
   advise(range, MADV_DONTNEED, true);
 }
 
+namespace {
+
+void write_all(const Descriptor& descriptor, const std::filesystem::path& path,
+               std::string_view text) {
+  for (std::size_t done = 0; done < text.size();) {
+    const ssize_t count = ::write(descriptor.get(), text.data() + done, text.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw system_error(path, "write", errno);
+    done += static_cast<std::size_t>(count);
+  }
+}
+
+}  // namespace
+
 void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
-  const std::filesystem::path staging = unique_sibling(path, "tmp");
+  struct stat status {};
+  const bool exists = ::stat(path.c_str(), &status) == 0;
+  if (exists && S_ISDIR(status.st_mode)) {
+    throw input_error({.message = "is a folder", .file = path.string(), .expected = "a file"});
+  }
+  if (exists && !S_ISREG(status.st_mode)) {
+    // /dev/stdout, a pipe: a rename would put a file in the device's place.
+    Descriptor descriptor(path, O_WRONLY, "open");
+    write_all(descriptor, path, text);
+    descriptor.close(path);
+    return;
+  }
+  // Through a symlink, so that the link stays and what it points at is replaced.
+  std::error_code code;
+  const std::filesystem::path target = exists ? std::filesystem::canonical(path, code) : path;
+  if (code) throw system_error(path, "resolve", code.value());
+  const std::filesystem::path staging = unique_sibling(target, "tmp");
   try {
-    Descriptor descriptor(staging, O_WRONLY | O_CREAT | O_TRUNC, "create");
-    for (std::size_t done = 0; done < text.size();) {
-      const ssize_t count = ::write(descriptor.get(), text.data() + done, text.size() - done);
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) throw system_error(path, "write", errno);
-      done += static_cast<std::size_t>(count);
-    }
+    Descriptor descriptor(path, staging, O_WRONLY | O_CREAT | O_TRUNC, "create");
+    write_all(descriptor, path, text);
     if (::fsync(descriptor.get()) != 0) throw system_error(path, "flush to disk", errno);
     descriptor.close(path);
-    rename_or_throw(staging, path);
+    rename_or_throw(staging, target);
   } catch (...) {
     ::unlink(staging.c_str());
     throw;
   }
-  sync_folder(path.parent_path());
+  sync_folder(target.parent_path());
 }
 
 AtomicFolder::AtomicFolder(std::filesystem::path target, bool replace)
@@ -216,7 +245,12 @@ void AtomicFolder::commit() {
     // Two renames: a kill between them leaves the old folder complete under its ".old" name.
     const std::filesystem::path old = unique_sibling(target_, "old");
     rename_or_throw(target_, old);
-    rename_or_throw(staging_, target_);
+    try {
+      rename_or_throw(staging_, target_);
+    } catch (...) {
+      ::rename(old.c_str(), target_.c_str());
+      throw;
+    }
     std::filesystem::remove_all(old, code);
   } else {
     rename_or_throw(staging_, target_);

@@ -52,7 +52,8 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-/// Writes `text` to a temporary file beside `path`, fsyncs and renames it over `path`.
+/// Writes `text` to a temporary file beside `path`, fsyncs and renames it over `path`. A symlink
+/// stays and its target is replaced; a device or a pipe (/dev/stdout) is written to directly.
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
 /// A folder that appears whole or not at all: files are written into a temporary folder beside

@@ -70,6 +70,10 @@ class StrictBuilder {
         reason.starts_with("parse error at") && colon != std::string::npos) {
       reason.erase(0, colon + 2);
     }
+    // The text read last is quoted whole, however long it is and whatever bytes are in it.
+    if (const auto last = reason.find("last read: '"); last != std::string::npos) {
+      reason = reason.substr(0, last) + "last read: " + brief(Json(reason.substr(last + 11)), 60);
+    }
     throw input_error({.message = "not valid JSON: " + reason,
                        .file = std::string(file_),
                        .where = line_and_column(text_, byte == 0 ? 0 : byte - 1)});

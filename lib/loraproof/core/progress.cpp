@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/core/progress.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fmt/format.h>
 
@@ -47,21 +48,24 @@ class StderrProgress : public Progress {
   }
 
  private:
+  // fmt::print would throw when stderr is closed or full; progress must not end the work.
+  static void write(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stderr); }
+
   void print(Clock::time_point now) {
     last_print_ = now;
     printed_ = true;
     const std::chrono::duration<double> elapsed = now - start_;
     const double share =
-        total_ > 0 ? static_cast<double>(done_) / static_cast<double>(total_) : 0.0;
+        total_ > 0 ? std::min(static_cast<double>(done_) / static_cast<double>(total_), 1.0) : 0.0;
     const std::string eta =
         share > 0 ? format_duration(elapsed * ((1 - share) / share)) + " left" : "estimating";
     const std::string text =
         fmt::format("{}: {}/{} {}, {:.0f} %, {}", stage_, done_, total_, unit_, share * 100, eta);
     if (is_terminal_) {
       const auto filled = static_cast<std::size_t>(share * 24);
-      fmt::print(stderr, "\r\x1b[K[{:<24}] {}", std::string(filled, '#'), text);
+      write(fmt::format("\r\x1b[K[{:<24}] {}", std::string(filled, '#'), text));
     } else {
-      fmt::print(stderr, "loraproof: {}\n", text);
+      write(fmt::format("loraproof: {}\n", text));
     }
     std::fflush(stderr);
   }
@@ -87,7 +91,7 @@ std::unique_ptr<Progress> make_stderr_progress(bool is_terminal) {
 
 std::string format_duration(std::chrono::duration<double> seconds) {
   const double value = seconds.count();
-  if (value < 60) return fmt::format("{:.1f}s", value);
+  if (value < 59.95) return fmt::format("{:.1f}s", value);
   const auto whole = static_cast<std::int64_t>(value + 0.5);
   if (whole < 3600) return fmt::format("{}m {:02}s", whole / 60, whole % 60);
   return fmt::format("{}h {:02}m", whole / 3600, whole % 3600 / 60);

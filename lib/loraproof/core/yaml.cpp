@@ -23,12 +23,13 @@ std::string place_of(const YAML::Mark& mark) {
   return fmt::format("line {}, column {}", mark.line + 1, mark.column + 1);
 }
 
-// YAML 1.2 core schema for plain scalars; anything else is a string.
+// null, bool, decimal integer and number of the YAML 1.2 core schema; anything else is a string.
 Json plain_scalar(const std::string& text) {
   if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL")
     return nullptr;
   if (text == "true" || text == "True" || text == "TRUE") return true;
   if (text == "false" || text == "False" || text == "FALSE") return false;
+  if (text.starts_with("+-")) return text;  // from_chars takes no plus, but the minus behind it
   const char* begin = text.data() + (text[0] == '+' ? 1 : 0);
   const char* end = text.data() + text.size();
   std::int64_t integer = 0;
@@ -150,6 +151,15 @@ void check_nesting(std::string_view text, std::string_view file) {
   }
 }
 
+// yaml-cpp passes bytes on as they are, and a Json with a broken string can't be written again.
+void check_utf8(std::string_view text, std::string_view file) {
+  try {
+    (void)Json(std::string(text)).dump();
+  } catch (const Json::type_error&) {
+    throw input_error({.message = "YAML text is not UTF-8", .file = std::string(file)});
+  }
+}
+
 }  // namespace
 
 Json parse_yaml(std::string_view text, std::string_view file) {
@@ -159,6 +169,7 @@ Json parse_yaml(std::string_view text, std::string_view file) {
                        .expected = fmt::format("at most {} bytes", kMaxBytes),
                        .found = fmt::format("{} bytes", text.size())});
   }
+  check_utf8(text, file);
   check_nesting(text, file);
   std::istringstream stream{std::string(text)};
   try {

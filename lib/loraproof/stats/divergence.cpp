@@ -10,7 +10,10 @@ namespace {
 
 // One bin's p (log p - log q); a bin without mass in p adds nothing (0 log 0 = 0).
 double term(double log_p, double log_q) {
-  if (log_p == -std::numeric_limits<double>::infinity()) return std::isnan(log_q) ? log_q : 0.0;
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  if (log_p == -kInfinity) return std::isnan(log_q) ? log_q : 0.0;
+  // Before exp(): a mass that underflows times an infinite ratio would be NaN.
+  if (log_q == -kInfinity) return std::isnan(log_p) ? log_p : kInfinity;
   return std::exp(log_p) * (log_p - log_q);
 }
 
