@@ -95,7 +95,7 @@ TEST_CASE("what is not plain, strict YAML is refused with its place") {
       {"~: 3\n", "line 1, column 1", "a key must be a plain or quoted string"},
       {"a: [1, 2\n", "line 2, column 1", "not valid YAML: "},
       {"a: b: c\n", "line 1, column 5", "not valid YAML: "},
-      {"\ta: 1\n", "line 1, column 1", "not valid YAML: "},
+      {"\ta: 1\n", "line 1, column 3", "not valid YAML: "},
       {"a: 1\n---\nb: 2\n", "", "holds several YAML documents"},
       {"a: 1\n...\n---\n", "", "holds several YAML documents"},
   };
