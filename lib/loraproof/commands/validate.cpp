@@ -5,8 +5,8 @@
 #include <chrono>
 #include <fmt/format.h>
 
+#include "loraproof/commands/golden_job.h"
 #include "loraproof/commands/run_figures.h"
-#include "loraproof/commands/session.h"
 #include "loraproof/engine/decode.h"
 #include "loraproof/golden/compare.h"
 #include "loraproof/golden/observe.h"
@@ -120,83 +120,98 @@ ExpectedOutcome expected_outcome(const golden::Suite& suite, const TextInput& te
   return outcome;
 }
 
-}  // namespace
-
-report::Report validate(const ValidateOptions& options, Context& context) {
-  RunFigures figures;
-  const golden::Suite suite = golden::read_suite(options.golden);
-  const report::Policy policy =
-      load_policy(options.policy, suite.limits, (suite.folder / "suite.yaml").string());
-  const at::Device device = parse_device(options.engine.device);
-  const at::ScalarType compute = parse_compute(options.engine.compute);
-  const Session session = open_session(options.base, options.adapter);
-  const std::filesystem::path folder =
-      reference_folder(suite, options.reference, session.adapter ? session.adapter->name : "");
-  const golden::Reference reference = golden::read_reference(folder);
-  expect_same_suite(suite, reference, folder);
-
-  report::Report report;
-  report.tool = begin_engine(options.engine, device);
-  report.command = "validate";
-  report.inputs = {{"base", session.base.folder.string(), ""}};
-  if (session.adapter) report.inputs.push_back({"adapter", session.adapter->folder.string(), ""});
-  report.inputs.push_back({"golden", options.golden, suite.digest});
-  report.inputs.push_back({"reference", folder.string(), ""});
-  Measures measures = session.adapter_measures;
-  measures.push_back(prompt_count_measure(static_cast<std::int64_t>(suite.prompts.size())));
-  report.checks = report::gate(measures, policy);
-  if (gate_fails(report.checks)) return report;
-
-  const TextInput text =
-      open_text(suite, session.base.folder, session.adapter ? &session.adapter->folder : nullptr);
-  const auto prompt_ids = tokenise(suite, text);
-  if (options.dry_run) {
-    report.metrics["plan"] = plan_json(session.base, options.engine, prompt_ids, compute);
-    return report;
+Json prompts_json(const GoldenJob& job, const golden::Reference& reference,
+                  const golden::GoldenDiff& diff, const TextInput& text,
+                  const std::vector<std::vector<std::int32_t>>& answers) {
+  Json prompts = Json::array();
+  for (std::size_t i = 0; i < job.suite.prompts.size(); ++i) {
+    prompts.push_back(prompt_json(job.suite.prompts[i], job.session.lane_name(), diff.prompts[i],
+                                  text, reference.sequences[i].answer_ids, answers[i]));
   }
-  const std::vector<golden::Sequence> sequences = golden::sequences_for(reference, prompt_ids);
-  BaseWatch watch(session.base.checkpoint, session.base.modules, session.patches());
-  engine::LayerStore store(session.base.checkpoint, session.base.config,
-                           {.compute = compute,
-                            .device = device,
-                            .memory_bytes = options.engine.memory_bytes,
-                            .on_first_read = [&](const io::TensorView& view) { watch.see(view); }});
-  const engine::Lane lane =
-      engine::make_lane(session.lane_name(), session.landing.patches, compute, device);
+  return prompts;
+}
+
+// Everything that is known only after the sweep.
+struct SweepResult {
+  golden::GoldenDiff diff;
+  double tie_margin = 0;
+  std::vector<std::vector<std::int32_t>> answers;
+};
+
+SweepResult run_sweep(const GoldenJob& job, const golden::Reference& reference,
+                      const std::vector<golden::Sequence>& sequences, engine::LayerStore& store,
+                      Progress& progress) {
+  const engine::Lane lane = job.lane(job.compute);
   const golden::ObserveRequest request{
       .lane = &lane,
       .sequences = sequences,
       .reference_ids = golden::reference_ids_for(reference, sequences)};
   const golden::Observation observed =
-      std::move(golden::observe(store, {&request, 1}, context.progress).front());
-  const double tie_margin = std::max(reference.floor.margin, policy.number("golden.tie_margin"));
-  const golden::GoldenDiff diff = golden::compare(reference, sequences, observed, tie_margin);
-  const auto answers = answers_now(store, lane, reference, sequences, diff, context.progress);
+      std::move(golden::observe(store, {&request, 1}, progress).front());
+  SweepResult result;
+  result.tie_margin = std::max(reference.floor.margin, job.policy.number("golden.tie_margin"));
+  result.diff = golden::compare(reference, sequences, observed, result.tie_margin);
+  result.answers = answers_now(store, lane, reference, sequences, result.diff, progress);
+  return result;
+}
 
-  IdentityNow now{.identity = identity_of(session, text, watch.finish()),
-                  .has_adapter = session.adapter.has_value(),
-                  .prompts = static_cast<std::int64_t>(sequences.size())};
-  now.prompts_with_other_ids =
-      std::ranges::count_if(diff.prompts, [](const auto& prompt) { return !prompt.same_prompt; });
+Measures behaviour_measures(const GoldenJob& job, const golden::Reference& reference,
+                            const SweepResult& result, const TextInput& text,
+                            const golden::Identity& identity, const adapter::EffectSums& effects) {
+  Measures measures;
   const auto append = [&](Measures more) { std::ranges::move(more, std::back_inserter(measures)); };
-  if (session.adapter)
-    append(effect_measures(watch.effects(), session.landing.patches,
-                           session.adapter->config.use_rslora));
-  append(identity_measures(reference.identity, now));
-  append(golden_measures(diff, reference.floor, expected_outcome(suite, text, reference, answers),
-                         policy));
-  report.checks = report::gate(measures, policy);
-
-  report.inputs[0].sha256 = io::combined_digest(now.identity.base);
-  if (session.adapter) report.inputs[1].sha256 = io::combined_digest(now.identity.adapter);
-  for (std::size_t i = 0; i < suite.prompts.size(); ++i) {
-    report.prompts.push_back(prompt_json(suite.prompts[i], session.lane_name(), diff.prompts[i],
-                                         text, reference.sequences[i].answer_ids, answers[i]));
+  if (const auto& adapter = job.session.adapter) {
+    append(effect_measures(effects, job.session.landing.patches, adapter->config.use_rslora));
   }
-  report.metrics = {{"prompts", suite.prompts.size()},
-                    {"answer_tokens", diff.answer_tokens},
+  IdentityNow now{.identity = identity,
+                  .has_adapter = job.session.adapter.has_value(),
+                  .prompts = static_cast<std::int64_t>(result.diff.prompts.size())};
+  now.prompts_with_other_ids = std::ranges::count_if(
+      result.diff.prompts, [](const golden::PromptDiff& prompt) { return !prompt.same_prompt; });
+  append(identity_measures(reference.identity, now));
+  append(golden_measures(result.diff, reference.floor,
+                         expected_outcome(job.suite, text, reference, result.answers), job.policy));
+  return measures;
+}
+
+}  // namespace
+
+report::Report validate(const ValidateOptions& options, Context& context) {
+  const RunFigures figures;
+  const GoldenJob job = open_job(options);
+  const std::filesystem::path folder = reference_folder(
+      job.suite, options.reference, job.session.adapter ? job.session.adapter->name : "");
+  const golden::Reference reference = golden::read_reference(folder);
+  expect_same_suite(job.suite, reference, folder);
+
+  report::Report report = begin_report(job, "validate");
+  report.inputs.push_back({"reference", folder.string(), ""});
+  Measures measures = job.session.adapter_measures;
+  measures.push_back(prompt_count_measure(static_cast<std::int64_t>(job.suite.prompts.size())));
+  report.checks = report::gate(measures, job.policy);
+  if (gate_fails(report.checks)) return report;
+
+  const TextInput text = job.open_text();
+  const auto prompt_ids = tokenise(job.suite, text);
+  if (options.dry_run) {
+    report.metrics["plan"] = plan_json(job.session.base, options.engine, prompt_ids, job.compute);
+    return report;
+  }
+  BaseWatch watch(job.session.base.checkpoint, job.session.base.modules, job.session.patches());
+  engine::LayerStore store = job.store(job.compute, &watch);
+  const SweepResult result = run_sweep(job, reference, golden::sequences_for(reference, prompt_ids),
+                                       store, context.progress);
+  const golden::Identity identity = identity_of(job.session, text, watch.finish());
+  Measures more = behaviour_measures(job, reference, result, text, identity, watch.effects());
+  std::ranges::move(more, std::back_inserter(measures));
+  report.checks = report::gate(measures, job.policy);
+
+  set_digests(report, identity);
+  report.prompts = prompts_json(job, reference, result.diff, text, result.answers);
+  report.metrics = {{"prompts", job.suite.prompts.size()},
+                    {"answer_tokens", result.diff.answer_tokens},
                     {"kl_top_k", reference.k},
-                    {"tie_margin", tie_margin},
+                    {"tie_margin", result.tie_margin},
                     {"reference_compute", reference.compute}};
   if (options.timings) report.run = figures.json(store);
   return report;
