@@ -3,7 +3,7 @@
 # Runs one text test of the real binary: run_cli_test.sh LORAPROOF ROOT FILE.test WORK
 #
 # A .test file is a list of steps. Each begins with a command and says what must come of it:
-#   $ loraproof inspect NOWHERE        run in WORK with bash; `loraproof` is the binary, $ROOT the repository
+#   $ loraproof inspect NOWHERE        run in WORK with bash; `loraproof` and $BINARY are the binary, $ROOT the repository
 #   exit 3                             its exit status (0 when the line is missing)
 #   out: text                          stdout holds this text
 #   err: text                          stderr holds this text
@@ -11,7 +11,7 @@
 #   out-file: golden/...               stdout is this file of the repository, byte for byte
 # Lines beginning with # are comments. Every step is checked; the first mismatch shows both outputs.
 set -uo pipefail
-binary="$1"; export ROOT="$2"; file="$3"; work="$4"
+binary="$1"; export BINARY="$1" ROOT="$2"; file="$3"; work="$4"
 rm -rf "$work"; mkdir -p "$work"; cd "$work"
 export LORAPROOF_CACHE="$work/cache" HF_HUB_CACHE="$work/hub" NO_COLOR=1
 steps=0; command=""; status=0; expected=0; number=0

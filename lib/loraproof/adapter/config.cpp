@@ -144,7 +144,8 @@ void require_lora(const JsonObject& config) {
   }
   const std::string type = config.string("peft_type");
   if (type != "LORA") {
-    throw config.error("peft_type", fmt::format("adapters of type {:.80} are not supported yet", type),
+    throw config.error("peft_type",
+                       fmt::format("adapters of type {:.80} are not supported yet", type),
                        "LORA (also rsLoRA and DoRA, which are kinds of LORA)", type);
   }
 }
@@ -210,14 +211,15 @@ AdapterConfig parse_adapter_config(const Json& document, std::string_view file) 
 }
 
 AdapterConfig read_adapter_config(const std::filesystem::path& folder) {
-  std::error_code ignored;
+  std::error_code code;
   const auto path = folder / "adapter_config.json";
-  if (!std::filesystem::is_directory(folder, ignored)) {
+  if (!std::filesystem::is_directory(folder, code)) {
     throw input_error({.message = "the adapter folder does not exist or is not a folder",
                        .file = folder.string(),
                        .hint = "pass the folder that PEFT's save_pretrained wrote"});
   }
-  if (!std::filesystem::exists(path, ignored)) {
+  // With a code set the folder may not be looked into; reading says why.
+  if (!std::filesystem::exists(path, code) && !code) {
     throw input_error({.message = "the folder holds no adapter_config.json",
                        .file = folder.string(),
                        .hint = "pass the folder that PEFT's save_pretrained wrote"});

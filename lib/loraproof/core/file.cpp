@@ -36,6 +36,10 @@ class Descriptor {
       : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
     if (fd_ < 0) throw system_error(named, doing, errno);
   }
+  /// Takes over an open descriptor, or the failure to get one.
+  Descriptor(const std::filesystem::path& named, int fd) : fd_(fd) {
+    if (fd_ < 0) throw system_error(named, "open", errno);
+  }
   ~Descriptor() {
     if (fd_ >= 0) ::close(fd_);
   }
@@ -183,13 +187,21 @@ void write_all(const Descriptor& descriptor, const std::filesystem::path& path,
 }  // namespace
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
+  // By descriptor: where a shell has redirected the stream to a file, opening or renaming that file
+  // would lose what else is written to it.
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
+    if (path != (stream == STDOUT_FILENO ? "/dev/stdout" : "/dev/stderr")) continue;
+    Descriptor descriptor(path, ::dup(stream));
+    write_all(descriptor, path, text);
+    return;
+  }
   struct stat status {};
   const bool exists = ::stat(path.c_str(), &status) == 0;
   if (exists && S_ISDIR(status.st_mode)) {
     throw input_error({.message = "is a folder", .file = path.string(), .expected = "a file"});
   }
   if (exists && !S_ISREG(status.st_mode)) {
-    // /dev/stdout, a pipe: a rename would put a file in the device's place.
+    // A device or a pipe: a rename would put a file in the device's place.
     Descriptor descriptor(path, O_WRONLY, "open");
     write_all(descriptor, path, text);
     descriptor.close(path);

@@ -53,7 +53,8 @@ class MappedFile {
 };
 
 /// Writes `text` to a temporary file beside `path`, fsyncs and renames it over `path`. A symlink
-/// stays and its target is replaced; a device or a pipe (/dev/stdout) is written to directly.
+/// stays and its target is replaced; a device, a pipe or a standard stream (/dev/stdout) is written
+/// to directly.
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
 /// A folder that appears whole or not at all: files are written into a temporary folder beside
