@@ -5,6 +5,8 @@
 #include <set>
 
 #include "loraproof/text/jinja/evaluator.h"
+#include "loraproof/text/jinja/operators.h"
+#include "loraproof/text/jinja/print.h"
 #include "loraproof/text/jinja/unicode.h"
 
 namespace loraproof::text::jinja {

@@ -3,6 +3,8 @@
 
 #include "loraproof/text/jinja/depth_guard.h"
 #include "loraproof/text/jinja/evaluator.h"
+#include "loraproof/text/jinja/operators.h"
+#include "loraproof/text/jinja/print.h"
 #include "loraproof/text/jinja/tables.h"
 
 namespace loraproof::text::jinja {

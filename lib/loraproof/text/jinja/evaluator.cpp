@@ -6,6 +6,7 @@
 
 #include "loraproof/text/jinja/depth_guard.h"
 #include "loraproof/text/jinja/loop.h"
+#include "loraproof/text/jinja/print.h"
 
 namespace loraproof::text::jinja {
 namespace {

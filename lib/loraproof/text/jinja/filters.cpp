@@ -6,6 +6,8 @@
 #include <limits>
 #include <set>
 
+#include "loraproof/text/jinja/operators.h"
+#include "loraproof/text/jinja/print.h"
 #include "loraproof/text/jinja/tables.h"
 #include "loraproof/text/jinja/unicode.h"
 

@@ -4,6 +4,8 @@
 #include <functional>
 #include <set>
 
+#include "loraproof/text/jinja/operators.h"
+#include "loraproof/text/jinja/print.h"
 #include "loraproof/text/jinja/tables.h"
 #include "loraproof/text/jinja/unicode.h"
 

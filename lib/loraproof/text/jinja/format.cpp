@@ -6,6 +6,8 @@
 #include <limits>
 
 #include "loraproof/text/jinja/evaluator.h"
+#include "loraproof/text/jinja/operators.h"
+#include "loraproof/text/jinja/print.h"
 #include "loraproof/text/jinja/unicode.h"
 
 namespace loraproof::text::jinja {

@@ -3,6 +3,7 @@
 #include <ctime>
 
 #include "loraproof/text/jinja/evaluator.h"
+#include "loraproof/text/jinja/print.h"
 
 namespace loraproof::text::jinja {
 namespace {

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <optional>
 
+#include "loraproof/text/jinja/print.h"
 #include "loraproof/text/jinja/unicode.h"
 
 namespace loraproof::text::jinja {
@@ -334,7 +335,7 @@ class Lexer {
     std::string hex(9, '\0');
     const int width = c <= 0xFF ? 2 : c <= 0xFFFF ? 4 : 8;
     std::snprintf(hex.data(), hex.size(), "%0*x", width, static_cast<unsigned>(c));
-    out += (width == 2 ? "x" : width == 4 ? "u" : "U") + std::string(hex.c_str());
+    out.append(1, width == 2 ? 'x' : width == 4 ? 'u' : 'U').append(hex.c_str());
     return i + 1;
   }
 

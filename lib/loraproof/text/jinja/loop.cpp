@@ -4,6 +4,7 @@
 #include <array>
 
 #include "loraproof/text/jinja/evaluator.h"
+#include "loraproof/text/jinja/operators.h"
 
 namespace loraproof::text::jinja {
 namespace {

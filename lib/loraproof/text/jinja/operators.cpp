@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Python's operators and slices. Integers have 64 bits; what would need more is refused.
+#include "loraproof/text/jinja/operators.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>

@@ -393,7 +393,7 @@ ExprPtr Parser::parse_filter(ExprPtr node, bool start_inline) {
     start_inline = false;
     auto out = make(ExprKind::Filter, current().line);
     out->text = expect_name();
-    while (skip_op(".")) out->text += "." + expect_name();
+    while (skip_op(".")) out->text.append(1, '.').append(expect_name());
     out->left = std::move(node);
     out->arguments = is_op("(") ? parse_arguments() : std::make_unique<Arguments>();
     const Known known = known_filter(out->text);
@@ -410,7 +410,7 @@ ExprPtr Parser::parse_test(ExprPtr node) {
   auto out = make(ExprKind::Test, next().line);
   const bool negated = skip_name("not");
   out->text = expect_name();
-  while (skip_op(".")) out->text += "." + expect_name();
+  while (skip_op(".")) out->text.append(1, '.').append(expect_name());
   out->left = std::move(node);
   out->arguments = std::make_unique<Arguments>();
   const auto type = current().type;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // str(), repr() and json.dumps() of values.
+#include "loraproof/text/jinja/print.h"
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -46,8 +48,8 @@ void append_pairs(std::string& out, const Value::Pairs& pairs) {
 }
 
 void append_range(std::string& out, const RangeNode& r) {
-  out += "range(" + std::to_string(r.start) + ", " + std::to_string(r.stop);
-  if (r.step != 1) out += ", " + std::to_string(r.step);
+  out.append("range(").append(std::to_string(r.start)).append(", ").append(std::to_string(r.stop));
+  if (r.step != 1) out.append(", ").append(std::to_string(r.step));
   out += ")";
 }
 
@@ -200,8 +202,12 @@ class JsonWriter {
       case Kind::String: append_json_string(out, key.text(), style_.ensure_ascii); return;
       case Kind::None: out += "\"null\""; return;
       case Kind::Bool: out += key.as_int() != 0 ? "\"true\"" : "\"false\""; return;
-      case Kind::Int: out += "\"" + std::to_string(key.as_int()) + "\""; return;
-      case Kind::Float: out += "\"" + json_float(key.as_double()) + "\""; return;
+      case Kind::Int:
+        out.append(1, '"').append(std::to_string(key.as_int())).append(1, '"');
+        return;
+      case Kind::Float:
+        out.append(1, '"').append(json_float(key.as_double())).append(1, '"');
+        return;
       default: fail("keys must be str, int, float, bool or None, not " + key.type_name());
     }
   }
@@ -229,7 +235,7 @@ std::string repr_float(double d) {
   std::string out = negative ? "-" : "";
   if (exponent < -4 || exponent >= 16) {
     out += digits[0];
-    if (digits.size() > 1) out += "." + digits.substr(1);
+    if (digits.size() > 1) out.append(1, '.').append(digits, 1);
     const std::string power = std::to_string(std::abs(exponent));
     return out + "e" + (exponent < 0 ? "-" : "+") + (power.size() < 2 ? "0" : "") + power;
   }

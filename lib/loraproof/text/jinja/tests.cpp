@@ -2,6 +2,8 @@
 // What can stand after `is`.
 #include <cmath>
 
+#include "loraproof/text/jinja/operators.h"
+#include "loraproof/text/jinja/print.h"
 #include "loraproof/text/jinja/tables.h"
 #include "loraproof/text/jinja/unicode.h"
 

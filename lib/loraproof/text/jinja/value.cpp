@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "loraproof/text/jinja/print.h"
 #include "loraproof/text/jinja/unicode.h"
 
 namespace loraproof::text::jinja {

@@ -141,21 +141,4 @@ struct NamespaceNode : Node {
 /// Fails with the message of an undefined value.
 [[noreturn]] void fail_undefined(const Value& value);
 
-/// str() and repr().
-[[nodiscard]] std::string to_text(const Value& value);
-[[nodiscard]] std::string to_repr(const Value& value);
-[[nodiscard]] std::string repr_string(std::string_view text);
-/// repr(float).
-[[nodiscard]] std::string repr_float(double d);
-
-struct JsonStyle {
-  std::optional<std::string> indent;  ///< One level's indentation.
-  std::string item_separator = ", ";
-  std::string key_separator = ": ";
-  bool sort_keys = false;
-  bool ensure_ascii = false;
-};
-/// json.dumps().
-[[nodiscard]] std::string to_json(const Value& value, const JsonStyle& style);
-
 }  // namespace loraproof::text::jinja
