@@ -263,7 +263,8 @@ def main():
             return skip(f"{path} does not exist")
     if not options.binary.exists():
         die(f"{options.binary} does not exist")
-    torch.set_num_threads(2)
+    # More threads than one only where the model is large enough to keep them busy.
+    torch.set_num_threads(2 if read_json(options.base / "config.json")["hidden_size"] > 256 else 1)
     suite, folder = record(options)
     tally = Tally()
     reference = Reference(folder)
