@@ -19,9 +19,10 @@ RunCommand add_validate(CLI::App& app) {
                  "Base model: a Hugging Face folder, or org/name in the local cache")
       ->type_name("DIR")
       ->required();
-  app.add_option("--adapter", options.adapter,
-                 "PEFT adapter: DIR or NAME=DIR; leave out for a merged checkpoint")
-      ->type_name("[NAME=]DIR");
+  app.add_option("--adapter", options.adapters,
+                 "PEFT adapter, repeatable; leave out for a merged checkpoint")
+      ->type_name("[NAME=]DIR")
+      ->allow_extra_args(false);
   app.add_option("--golden", options.golden,
                  "Golden suite: a folder with suite.yaml, or prompts.jsonl")
       ->type_name("DIR")
@@ -29,6 +30,16 @@ RunCommand add_validate(CLI::App& app) {
   app.add_option("--reference", options.reference,
                  "Name of the recorded reference (default: the adapter's, or the only one)")
       ->type_name("NAME");
+  app.add_option("--against", options.against,
+                 "same: the adapter as recorded; revision: a new version of it (default: the "
+                 "suite's, else same)")
+      ->type_name("QUESTION")
+      ->check(CLI::IsMember({"same", "revision"}));
+  app.add_option("--baseline", options.baseline,
+                 "Accepted JSON report: only what is worse than in it fails")
+      ->type_name("FILE");
+  app.add_flag("--with-base", options.with_base, "Also run the base without the adapter");
+  app.add_option("--seed", options.seed, "Seed of the bootstrap intervals")->capture_default_str();
   CLI::Option* record =
       app.add_flag("--record", flags->record, "Record the reference instead of comparing with it");
   app.add_flag("--force", options.force, "With --record: replace an existing reference")

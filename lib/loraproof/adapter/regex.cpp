@@ -73,7 +73,7 @@ PythonRegex::PythonRegex(std::string_view pattern, PatternOrigin origin)
   if (!impl_->code) {
     throw impl_->error(fmt::format("the regular expression does not compile: {} near byte {}",
                                    message_of(code), offset),
-                       "PEFT compiles this field with Python's re; correct the pattern there");
+                       "it is read as Python's re reads it; correct the pattern");
   }
   impl_->data.reset(pcre2_match_data_create_from_pattern(impl_->code.get(), nullptr));
   impl_->context.reset(pcre2_match_context_create(nullptr));
@@ -101,6 +101,8 @@ bool PythonRegex::full_match(std::string_view text) const {
 }
 
 bool PythonRegex::match(std::string_view text) const { return run(text, PCRE2_ANCHORED) >= 0; }
+
+bool PythonRegex::search(std::string_view text) const { return run(text, 0) >= 0; }
 
 std::optional<std::string> PythonRegex::match_group(std::string_view text,
                                                     const char* group) const {

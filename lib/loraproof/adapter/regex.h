@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Python's `re` for the patterns of adapter_config.json, run by PCRE2 under limits: a hostile
+// Python's `re` for the patterns of adapter_config.json and suites, run by PCRE2 under limits: a hostile
 // pattern ends in an input Error, never in a hang. Syntax that Python refuses, or reads otherwise
 // than PCRE2, is refused or rewritten before compiling, so a pattern never means something else
 // than in PEFT.
@@ -28,8 +28,10 @@ class PythonRegex {
   PythonRegex(PythonRegex&&) noexcept;
   PythonRegex& operator=(PythonRegex&&) noexcept;
 
-  /// re.fullmatch and re.match as truth values. Throw an input Error when the limits are exceeded.
+  /// re.fullmatch, re.match and re.search as truth values. Throw an input Error when the limits are
+  /// exceeded.
   [[nodiscard]] bool full_match(std::string_view text) const;
+  [[nodiscard]] bool search(std::string_view text) const;
   [[nodiscard]] bool match(std::string_view text) const;
   /// re.match: the text of a named group, "" when it took no part; nothing without a match.
   [[nodiscard]] std::optional<std::string> match_group(std::string_view text,

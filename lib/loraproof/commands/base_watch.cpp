@@ -8,8 +8,12 @@
 namespace loraproof::commands {
 
 BaseWatch::BaseWatch(const io::Checkpoint& base, const adapter::BaseModules& modules,
-                     const adapter::PatchSet* patches)
-    : base_(base), modules_(modules), patches_(patches), worker_([this] { work(); }) {}
+                     std::vector<const adapter::PatchSet*> patches)
+    : base_(base),
+      modules_(modules),
+      patches_(std::move(patches)),
+      effects_(patches_.size()),
+      worker_([this] { work(); }) {}
 
 BaseWatch::~BaseWatch() {
   {
@@ -43,14 +47,16 @@ void BaseWatch::see(const io::TensorView& view) {
     queue_.push_back(view);
   }
   wake_.notify_one();
-  if (patches_ == nullptr || !view.name.ends_with(".weight")) return;
+  if (!view.name.ends_with(".weight")) return;
   // A tied head has no weight of its own: the embedding's tensor stands for both modules.
   const std::string stored = view.name.substr(0, view.name.size() - std::string(".weight").size());
-  for (const auto& [module, patch] : *patches_) {
-    const auto found = modules_.find(module);
-    if (found == modules_.end() || !patch.has_lora() || patch.weight.defined()) continue;
-    if (module != stored && found->second.tied_to != stored) continue;
-    effects_.add(module, patch, tensor::tensor_of(view), found->second.kind);
+  for (std::size_t i = 0; i < patches_.size(); ++i) {
+    for (const auto& [module, patch] : *patches_[i]) {
+      const auto found = modules_.find(module);
+      if (found == modules_.end() || !patch.has_lora() || patch.weight.defined()) continue;
+      if (module != stored && found->second.tied_to != stored) continue;
+      effects_[i].add(module, patch, tensor::tensor_of(view), found->second.kind);
+    }
   }
 }
 

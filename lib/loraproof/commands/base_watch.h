@@ -7,6 +7,7 @@
 #include <deque>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "loraproof/adapter/effect.h"
 #include "loraproof/io/checkpoint.h"
@@ -17,9 +18,10 @@ namespace loraproof::commands {
 /// see() is called from the sweep's thread; digests are taken on a thread of their own.
 class BaseWatch {
  public:
-  /// `patches` may be null (no adapter). The checkpoint and patches must outlive the watch.
+  /// One PatchSet per adapter; none where the base is judged as it is. The checkpoint and the
+  /// patches must outlive the watch.
   BaseWatch(const io::Checkpoint& base, const adapter::BaseModules& modules,
-            const adapter::PatchSet* patches);
+            std::vector<const adapter::PatchSet*> patches);
   ~BaseWatch();
   BaseWatch(const BaseWatch&) = delete;
   BaseWatch& operator=(const BaseWatch&) = delete;
@@ -28,16 +30,18 @@ class BaseWatch {
 
   /// Looks at what was not read yet, waits for the digests and returns them by tensor name.
   [[nodiscard]] const io::DigestByName& finish();
-  /// Complete after finish().
-  [[nodiscard]] const adapter::EffectSums& effects() const { return effects_; }
+  /// Of the adapter with this index; complete after finish().
+  [[nodiscard]] const adapter::EffectSums& effects(std::size_t adapter) const {
+    return effects_[adapter];
+  }
 
  private:
   void work();
 
   const io::Checkpoint& base_;
   const adapter::BaseModules& modules_;
-  const adapter::PatchSet* patches_;
-  adapter::EffectSums effects_;
+  std::vector<const adapter::PatchSet*> patches_;
+  std::vector<adapter::EffectSums> effects_;
   io::DigestByName digests_;
   std::map<std::string, bool> seen_;
   std::mutex mutex_;

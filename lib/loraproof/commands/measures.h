@@ -3,19 +3,31 @@
 // limit follows from the noise floor, is decided here and nowhere else.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "loraproof/adapter/effect.h"
 #include "loraproof/adapter/finding.h"
 #include "loraproof/adapter/landing.h"
+#include "loraproof/commands/outcomes.h"
 #include "loraproof/golden/compare.h"
 #include "loraproof/golden/reference.h"
+#include "loraproof/golden/suite.h"
 #include "loraproof/report/measure.h"
 #include "loraproof/report/policy.h"
 
 namespace loraproof::commands {
 
 using Measures = std::vector<report::Measure>;
+
+/// A decided measure without figures.
+[[nodiscard]] report::Measure passed(std::string id, std::string message);
+[[nodiscard]] report::Measure skipped(std::string id, std::string message);
+
+void append(Measures& measures, Measures more);
+
+/// The same measures with `name` (an adapter, a slice) before whatever they are about.
+[[nodiscard]] Measures with_subject(Measures measures, const std::string& name);
 
 /// One failed measure per finding, and a passing one per id that found nothing; without a base
 /// those that need one are skipped.
@@ -29,21 +41,22 @@ using Measures = std::vector<report::Measure>;
 struct IdentityNow {
   golden::Identity identity;
   bool has_adapter = true;
+  bool adapter_may_differ = false;  ///< a new version of the adapter: its identity is reported only
   std::int64_t prompts_with_other_ids = 0;
   std::int64_t prompts = 0;
 };
 [[nodiscard]] Measures identity_measures(const golden::Identity& recorded, const IdentityNow& now);
 
-/// Prompts with an `expected` answer: how many are right now and were right when recorded.
-struct ExpectedOutcome {
-  std::int64_t n = 0;
-  std::int64_t right = 0;
-  std::int64_t right_when_recorded = 0;
+/// What a lane did with the prompts of a suite, or of one slice of it.
+struct Behaviour {
+  const golden::GoldenDiff* diff = nullptr;
+  const golden::Reference* reference = nullptr;
+  ExpectedOutcomes outcomes;
 };
-[[nodiscard]] Measures golden_measures(const golden::GoldenDiff& diff,
-                                       const golden::NoiseFloor& floor,
-                                       const ExpectedOutcome& expected,
-                                       const report::Policy& policy);
+/// The golden.* checks of one lane. Against a revision the questions about sameness are reported
+/// only, and the expected answers decide.
+[[nodiscard]] Measures golden_measures(const Behaviour& behaviour, golden::Against against,
+                                       const report::Policy& policy, std::uint64_t seed);
 /// golden.prompts alone: are there enough of them?
 [[nodiscard]] report::Measure prompt_count_measure(std::int64_t prompts);
 

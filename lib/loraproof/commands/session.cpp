@@ -6,21 +6,33 @@
 #include <algorithm>
 #include <charconv>
 #include <fmt/format.h>
+#include <set>
 
 #include "loraproof/text/tokenizer_digest.h"
 
 namespace loraproof::commands {
 
-Session open_session(const std::string& base, const std::optional<std::string>& adapter) {
+AdapterSession open_adapter_session(const std::string& adapter, const BaseInput& base) {
+  AdapterSession session{.input = open_adapter(adapter)};
+  session.landing = adapter::land(session.input.config, session.input.weights, base.modules);
+  session.measures = landing_measures(session.landing);
+  append(session.measures,
+         zero_effect_measures(adapter::find_zero_effect(session.landing.patches)));
+  return session;
+}
+
+Session open_session(const std::string& base, const std::vector<std::string>& adapters) {
   Session session{.base = open_base(base)};
-  if (!adapter) return session;
-  session.adapter = open_adapter(*adapter);
-  session.landing =
-      adapter::land(session.adapter->config, session.adapter->weights, session.base.modules);
-  session.adapter_measures = landing_measures(session.landing);
-  for (report::Measure& measure :
-       zero_effect_measures(adapter::find_zero_effect(session.landing.patches))) {
-    session.adapter_measures.push_back(std::move(measure));
+  std::set<std::string> names;
+  for (const std::string& adapter : adapters) {
+    session.adapters.push_back(open_adapter_session(adapter, session.base));
+    const std::string& name = session.adapters.back().input.name;
+    if (!names.insert(name).second) {
+      throw usage_error({.message = "two adapters have the same name",
+                         .where = "--adapter",
+                         .found = name,
+                         .hint = "name them: --adapter NAME=DIR"});
+    }
   }
   return session;
 }
@@ -85,14 +97,6 @@ golden::Identity identity_of(const BaseInput& base, const adapter::AdapterIdenti
   return identity;
 }
 
-golden::Identity identity_of(const Session& session, const TextInput& text,
-                             const io::DigestByName& base_tensors) {
-  if (!session.adapter) return identity_of(session.base, nullptr, text, base_tensors);
-  const adapter::AdapterIdentity adapter =
-      adapter::identify(session.adapter->config, session.adapter->weights);
-  return identity_of(session.base, &adapter, text, base_tensors);
-}
-
 std::filesystem::path reference_folder(const golden::Suite& suite, const std::string& name,
                                        const std::string& adapter_name) {
   if (!name.empty()) return golden::find_reference(suite.folder, name);
@@ -104,10 +108,6 @@ std::filesystem::path reference_folder(const golden::Suite& suite, const std::st
 bool gate_fails(const std::vector<report::Check>& checks) {
   return std::ranges::any_of(
       checks, [](const report::Check& check) { return check.status == report::Status::Fail; });
-}
-
-bool is_expected(const golden::GoldenPrompt& prompt, const std::string& text) {
-  return prompt.expected && text == *prompt.expected;
 }
 
 }  // namespace loraproof::commands

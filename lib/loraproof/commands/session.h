@@ -18,20 +18,23 @@
 
 namespace loraproof::commands {
 
-/// Base, adapter and what the adapter does to the base's modules.
+/// One adapter and what it does to the base's modules.
+struct AdapterSession {
+  AdapterInput input;
+  adapter::Landing landing;
+  Measures measures;  ///< landing.* and effect.zero_*: known before any weight is read
+};
+[[nodiscard]] AdapterSession open_adapter_session(const std::string& adapter,
+                                                  const BaseInput& base);
+
+/// The base and the adapters that share its sweep; none: the base is judged as it is.
 struct Session {
   BaseInput base;
-  std::optional<AdapterInput> adapter;
-  adapter::Landing landing;
-  Measures adapter_measures;  ///< landing.* and effect.zero_*: known before any weight is read
-
-  [[nodiscard]] const adapter::PatchSet* patches() const {
-    return adapter ? &landing.patches : nullptr;
-  }
-  [[nodiscard]] std::string lane_name() const { return adapter ? adapter->name : "base"; }
+  std::vector<AdapterSession> adapters;
 };
+/// Throws a usage Error when two adapters have the same name.
 [[nodiscard]] Session open_session(const std::string& base,
-                                   const std::optional<std::string>& adapter);
+                                   const std::vector<std::string>& adapters);
 
 /// at::kCPU or a CUDA device; "auto" takes CUDA where it is there. Throws a usage Error for a
 /// device that is not, or an unknown name.
@@ -49,8 +52,6 @@ struct Session {
                                            const adapter::AdapterIdentity* adapter,
                                            const TextInput& text,
                                            const io::DigestByName& base_tensors);
-[[nodiscard]] golden::Identity identity_of(const Session& session, const TextInput& text,
-                                           const io::DigestByName& base_tensors);
 
 /// The folder of the reference called `name`; with an empty name that of the adapter, else the
 /// suite's only one. Throws an input Error listing what is there.
@@ -60,8 +61,5 @@ struct Session {
 
 /// True when a check of these measures fails the gate: the sweep is then not worth running.
 [[nodiscard]] bool gate_fails(const std::vector<report::Check>& checks);
-
-/// True when the prompt expects an answer and this is it.
-[[nodiscard]] bool is_expected(const golden::GoldenPrompt& prompt, const std::string& text);
 
 }  // namespace loraproof::commands

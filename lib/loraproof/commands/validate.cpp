@@ -2,18 +2,23 @@
 #include "loraproof/commands/validate.h"
 
 #include <algorithm>
-#include <chrono>
 #include <fmt/format.h>
 
 #include "loraproof/commands/golden_job.h"
+#include "loraproof/commands/lanes.h"
+#include "loraproof/commands/prompt_rows.h"
 #include "loraproof/commands/run_figures.h"
-#include "loraproof/engine/decode.h"
-#include "loraproof/golden/compare.h"
-#include "loraproof/golden/observe.h"
-#include "loraproof/report/gate.h"
+#include "loraproof/commands/slices.h"
 
 namespace loraproof::commands {
 namespace {
+
+// One adapter (or the base alone, null) with the reference that it is judged by.
+struct Subject {
+  const AdapterSession* adapter = nullptr;
+  std::filesystem::path folder;
+  golden::Reference reference;
+};
 
 // The recorded prompts must be today's prompts: a changed suite needs a new reference, and
 // comparing across would be meaningless.
@@ -29,149 +34,143 @@ void expect_same_suite(const golden::Suite& suite, const golden::Reference& refe
                "--record --force"});
 }
 
-// What each diverged prompt says now: the recorded answer up to the first difference, the token
-// that is preferred now, and from there greedy decoding.
-std::vector<std::vector<std::int32_t>> answers_now(engine::LayerStore& store,
-                                                   const engine::Lane& lane,
-                                                   const golden::Reference& reference,
-                                                   const std::vector<golden::Sequence>& sequences,
-                                                   const golden::GoldenDiff& diff,
-                                                   Progress& progress) {
-  std::vector<std::vector<std::int32_t>> answers;
-  std::vector<engine::DecodeRequest> requests;
-  std::vector<std::size_t> diverged;
-  for (std::size_t i = 0; i < sequences.size(); ++i) {
-    std::vector<std::int32_t> answer = sequences[i].answer_ids;
-    if (const auto& divergence = diff.prompts[i].divergence) {
-      answer.resize(static_cast<std::size_t>(divergence->position));
-      answer.push_back(divergence->found_id);
-      const bool stops =
-          std::ranges::find(reference.stop_ids, divergence->found_id) != reference.stop_ids.end();
-      const std::int64_t left = reference.max_new_tokens - static_cast<std::int64_t>(answer.size());
-      if (!stops && left > 0) {
-        requests.push_back({golden::Sequence{sequences[i].prompt_ids, answer}.tokens(), left});
-        diverged.push_back(i);
-      }
-    }
-    answers.push_back(std::move(answer));
+std::vector<Subject> open_subjects(const GoldenJob& job) {
+  std::vector<const AdapterSession*> adapters;
+  for (const AdapterSession& adapter : job.session.adapters) adapters.push_back(&adapter);
+  if (adapters.empty()) adapters.push_back(nullptr);
+  std::vector<Subject> subjects;
+  for (const AdapterSession* adapter : adapters) {
+    std::filesystem::path folder = reference_folder(job.suite, job.options.reference,
+                                                    adapter == nullptr ? "" : adapter->input.name);
+    golden::Reference reference = golden::read_reference(folder);
+    expect_same_suite(job.suite, reference, folder);
+    subjects.push_back({adapter, std::move(folder), std::move(reference)});
   }
-  if (requests.empty()) return answers;
-  const auto continuations =
-      engine::greedy_decode(store, lane, requests, reference.stop_ids, progress);
-  for (std::size_t i = 0; i < diverged.size(); ++i) {
-    auto& answer = answers[diverged[i]];
-    answer.insert(answer.end(), continuations[i].begin(), continuations[i].end());
-  }
-  return answers;
+  return subjects;
 }
 
-Json optional_number(const std::optional<double>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
-Json prompt_json(const golden::GoldenPrompt& prompt, const std::string& adapter,
-                 const golden::PromptDiff& diff, const TextInput& text,
-                 const std::vector<std::int32_t>& then, const std::vector<std::int32_t>& now) {
-  Json json{{"id", prompt.id}, {"adapter", adapter}};
-  if (!prompt.slice.empty()) json["slice"] = prompt.slice;
-  json["diverged"] = diff.divergence.has_value();
-  json["ties"] = diff.ties;
-  json["answer_tokens"] = diff.answer_tokens;
-  json["token_disagreements"] = diff.disagreements;
-  if (diff.divergence) {
-    const auto token = [&](std::int32_t id) {
-      return text.tokenizer ? text.tokenizer->id_to_token(id).value_or(std::to_string(id))
-                            : std::to_string(id);
-    };
-    json["first_divergence"] = {{"position", diff.divergence->position},
-                                {"reference_token", token(diff.divergence->expected_id)},
-                                {"token", token(diff.divergence->found_id)},
-                                {"margin", diff.divergence->margin}};
-    json["reference_text"] = answer_text(text, then);
-  } else {
-    json["first_divergence"] = nullptr;
+// The subjects' lanes first, then, when asked for, the base's lane against each reference.
+std::vector<LaneTask> tasks_of(const GoldenJob& job, const std::vector<Subject>& subjects) {
+  std::vector<LaneTask> tasks;
+  for (const Subject& subject : subjects) tasks.push_back({subject.adapter, &subject.reference});
+  if (!job.options.with_base) return tasks;
+  for (const Subject& subject : subjects) {
+    if (subject.adapter != nullptr) tasks.push_back({nullptr, &subject.reference});
   }
-  json["text"] = answer_text(text, now);
-  if (prompt.expected) json["expected_met"] = is_expected(prompt, answer_text(text, now));
-  json["kl_prompt"] = optional_number(diff.kl_prompt);
-  json["kl_answer"] = optional_number(diff.kl_answer);
-  json["kl_answer_max"] = diff.kl_answer_max;
-  json["nll"] = diff.nll;
-  json["nll_reference"] = diff.nll_reference;
-  json["cosine_last"] = diff.cosine_last;
-  json["cosine_mean"] = diff.cosine_mean;
-  json["cosine_answer"] = diff.cosine_answer;
-  json["l2_last"] = diff.l2_last;
-  json["same_prompt_ids"] = diff.same_prompt;
-  return json;
+  return tasks;
 }
 
-ExpectedOutcome expected_outcome(const golden::Suite& suite, const TextInput& text,
-                                 const golden::Reference& reference,
-                                 const std::vector<std::vector<std::int32_t>>& now) {
-  ExpectedOutcome outcome;
-  for (std::size_t i = 0; i < suite.prompts.size(); ++i) {
-    if (!suite.prompts[i].expected) continue;
-    ++outcome.n;
-    outcome.right += is_expected(suite.prompts[i], answer_text(text, now[i]));
-    outcome.right_when_recorded +=
-        is_expected(suite.prompts[i], answer_text(text, reference.sequences[i].answer_ids));
-  }
-  return outcome;
-}
-
-Json prompts_json(const GoldenJob& job, const golden::Reference& reference,
-                  const golden::GoldenDiff& diff, const TextInput& text,
-                  const std::vector<std::vector<std::int32_t>>& answers) {
-  Json prompts = Json::array();
-  for (std::size_t i = 0; i < job.suite.prompts.size(); ++i) {
-    prompts.push_back(prompt_json(job.suite.prompts[i], job.session.lane_name(), diff.prompts[i],
-                                  text, reference.sequences[i].answer_ids, answers[i]));
-  }
-  return prompts;
-}
-
-// Everything that is known only after the sweep.
-struct SweepResult {
-  golden::GoldenDiff diff;
-  double tie_margin = 0;
-  std::vector<std::vector<std::int32_t>> answers;
+// The parts of a run that its measures are made of.
+struct Run {
+  const GoldenJob& job;
+  const TextInput& text;
+  const BaseWatch& watch;
+  const io::DigestByName& base_tensors;
 };
 
-SweepResult run_sweep(const GoldenJob& job, const golden::Reference& reference,
-                      const std::vector<golden::Sequence>& sequences, engine::LayerStore& store,
-                      Progress& progress) {
-  const engine::Lane lane = job.lane(job.compute);
-  const golden::ObserveRequest request{
-      .lane = &lane,
-      .sequences = sequences,
-      .reference_ids = golden::reference_ids_for(reference, sequences)};
-  const golden::Observation observed =
-      std::move(golden::observe(store, {&request, 1}, progress).front());
-  SweepResult result;
-  result.tie_margin = std::max(reference.floor.margin, job.policy.number("golden.tie_margin"));
-  result.diff = golden::compare(reference, sequences, observed, result.tie_margin);
-  result.answers = answers_now(store, lane, reference, sequences, result.diff, progress);
-  return result;
+Measures identity_of_subject(const Run& run, const Subject& subject, const golden::GoldenDiff& diff,
+                             const adapter::AdapterIdentity* adapter) {
+  IdentityNow now{.identity = identity_of(run.job.session.base, adapter, run.text, run.base_tensors),
+                  .has_adapter = adapter != nullptr,
+                  .adapter_may_differ = run.job.against == golden::Against::Revision,
+                  .prompts = static_cast<std::int64_t>(diff.prompts.size())};
+  now.prompts_with_other_ids = std::ranges::count_if(
+      diff.prompts, [](const golden::PromptDiff& prompt) { return !prompt.same_prompt; });
+  return identity_measures(subject.reference.identity, now);
 }
 
-Measures behaviour_measures(const GoldenJob& job, const golden::Reference& reference,
-                            const SweepResult& result, const TextInput& text,
-                            const golden::Identity& identity, const adapter::EffectSums& effects) {
+// golden.base_distance: what the base does without the adapter, then and (with --with-base) now.
+report::Measure base_distance(const golden::BaseFigures& then,
+                              const std::optional<golden::BaseFigures>& now) {
+  const golden::BaseFigures& latest = now ? *now : then;
+  std::string message = fmt::format(
+      "the base without the adapter{}: KL over answers {:.3g} nats, {} answers as recorded, {} as "
+      "expected",
+      now ? "" : " when recorded", latest.kl_answer, latest.equal_texts, latest.expected_met);
+  if (now) message += fmt::format(" (when recorded {:.3g} nats)", then.kl_answer);
+  return {.id = "golden.base_distance", .value = latest.kl_answer, .message = std::move(message)};
+}
+
+Json base_json(const golden::BaseFigures& figures) {
+  return {{"kl_prompt", figures.kl_prompt},     {"kl_answer", figures.kl_answer},
+          {"nll", figures.nll},                 {"cosine", figures.cosine},
+          {"equal_texts", figures.equal_texts}, {"expected_met", figures.expected_met}};
+}
+
+// Everything about one subject that goes into the report.
+struct Judged {
   Measures measures;
-  const auto append = [&](Measures more) { std::ranges::move(more, std::back_inserter(measures)); };
-  if (const auto& adapter = job.session.adapter) {
-    append(effect_measures(effects, job.session.landing.patches, adapter->config.use_rslora));
+  std::vector<report::Check> slice_checks;
+  LaneTexts texts;
+  Json metrics;
+};
+
+Judged judge_subject(const Run& run, const Subject& subject, const LaneResult& lane,
+                     const LaneResult* base) {
+  const GoldenJob& job = run.job;
+  Judged judged;
+  judged.texts.lane = lane_name(subject.adapter);
+  judged.texts.then = recorded_texts(run.text, subject.reference);
+  judged.texts.now = answer_texts(run.text, lane.answers);
+  judged.texts.outcomes = outcomes_of(job.suite, judged.texts.then, judged.texts.now);
+
+  const Behaviour behaviour{&lane.diff, &subject.reference, judged.texts.outcomes};
+  Measures golden = golden_measures(behaviour, job.against, job.policy, job.options.seed);
+  judged.metrics = {{"answer_tokens", lane.diff.answer_tokens},
+                    {"kl_top_k", subject.reference.k},
+                    {"kl_is_lower_bound", true},
+                    {"tie_margin", lane.tie_margin},
+                    {"reference", subject.folder.string()},
+                    {"reference_compute", subject.reference.compute}};
+  if (const auto& recorded = subject.reference.base_figures; recorded && subject.adapter != nullptr) {
+    std::optional<golden::BaseFigures> now;
+    if (base != nullptr)
+      now = base_figures_of(job.suite, base->diff, answer_texts(run.text, base->answers));
+    golden.push_back(base_distance(*recorded, now));
+    judged.metrics["base_when_recorded"] = base_json(*recorded);
+    if (now) judged.metrics["base_now"] = base_json(*now);
   }
-  IdentityNow now{.identity = identity,
-                  .has_adapter = job.session.adapter.has_value(),
-                  .prompts = static_cast<std::int64_t>(result.diff.prompts.size())};
-  now.prompts_with_other_ids = std::ranges::count_if(
-      result.diff.prompts, [](const golden::PromptDiff& prompt) { return !prompt.same_prompt; });
-  append(identity_measures(reference.identity, now));
-  append(golden_measures(result.diff, reference.floor,
-                         expected_outcome(job.suite, text, reference, result.answers), job.policy));
-  return measures;
+  append(judged.measures, with_subject(std::move(golden), judged.texts.lane));
+  SliceResult slices = judge_slices(job, behaviour, judged.texts.lane);
+  judged.slice_checks = std::move(slices.checks);
+  if (!slices.metrics.empty()) judged.metrics["slices"] = std::move(slices.metrics);
+  return judged;
+}
+
+// Fills the report with what the sweep found, subject by subject.
+void report_results(const Run& run, const std::vector<Subject>& subjects,
+                    const std::vector<LaneResult>& lanes, Measures measures,
+                    report::Report& report) {
+  std::vector<adapter::AdapterIdentity> identities;
+  std::vector<report::Check> slice_checks;
+  Json lane_metrics = Json::object();
+  for (std::size_t i = 0; i < subjects.size(); ++i) {
+    const Subject& subject = subjects[i];
+    const adapter::AdapterIdentity* identity = nullptr;
+    Measures own;
+    if (subject.adapter != nullptr) {
+      const AdapterInput& input = subject.adapter->input;
+      identities.push_back(adapter::identify(input.config, input.weights));
+      identity = &identities.back();
+      append(own, effect_measures(run.watch.effects(i), subject.adapter->landing.patches,
+                                  input.config.use_rslora));
+    }
+    append(own, identity_of_subject(run, subject, lanes[i].diff, identity));
+    append(measures, subject.adapter == nullptr ? own : run.job.of_adapter(*subject.adapter, own));
+    const std::size_t base = subjects.size() + i;
+    Judged judged =
+        judge_subject(run, subject, lanes[i], base < lanes.size() ? &lanes[base] : nullptr);
+    append(measures, std::move(judged.measures));
+    std::ranges::move(judged.slice_checks, std::back_inserter(slice_checks));
+    add_prompt_rows(report.prompts, run.job.suite, run.text, lanes[i].diff, judged.texts);
+    lane_metrics[judged.texts.lane] = std::move(judged.metrics);
+  }
+  report.checks = run.job.judge(measures);
+  std::ranges::move(slice_checks, std::back_inserter(report.checks));
+  report.metrics = {{"prompts", run.job.suite.prompts.size()},
+                    {"against", golden::name_of(run.job.against)},
+                    {"lanes", std::move(lane_metrics)}};
+  set_digests(report, run.base_tensors, identities);
 }
 
 }  // namespace
@@ -179,16 +178,13 @@ Measures behaviour_measures(const GoldenJob& job, const golden::Reference& refer
 report::Report validate(const ValidateOptions& options, Context& context) {
   const RunFigures figures;
   const GoldenJob job = open_job(options);
-  const std::filesystem::path folder = reference_folder(
-      job.suite, options.reference, job.session.adapter ? job.session.adapter->name : "");
-  const golden::Reference reference = golden::read_reference(folder);
-  expect_same_suite(job.suite, reference, folder);
-
+  const std::vector<Subject> subjects = open_subjects(job);
   report::Report report = begin_report(job, "validate");
-  report.inputs.push_back({"reference", folder.string(), ""});
-  Measures measures = job.session.adapter_measures;
+  for (const Subject& subject : subjects)
+    report.inputs.push_back({"reference", subject.folder.string(), ""});
+  Measures measures = job.adapter_measures();
   measures.push_back(prompt_count_measure(static_cast<std::int64_t>(job.suite.prompts.size())));
-  report.checks = report::gate(measures, job.policy);
+  report.checks = job.judge(measures);
   if (gate_fails(report.checks)) return report;
 
   const TextInput text = job.open_text();
@@ -197,22 +193,12 @@ report::Report validate(const ValidateOptions& options, Context& context) {
     report.metrics["plan"] = plan_json(job.session.base, options.engine, prompt_ids, job.compute);
     return report;
   }
-  BaseWatch watch(job.session.base.checkpoint, job.session.base.modules, job.session.patches());
+  BaseWatch watch = job.watch();
   engine::LayerStore store = job.store(job.compute, &watch);
-  const SweepResult result = run_sweep(job, reference, golden::sequences_for(reference, prompt_ids),
-                                       store, context.progress);
-  const golden::Identity identity = identity_of(job.session, text, watch.finish());
-  Measures more = behaviour_measures(job, reference, result, text, identity, watch.effects());
-  std::ranges::move(more, std::back_inserter(measures));
-  report.checks = report::gate(measures, job.policy);
-
-  set_digests(report, identity);
-  report.prompts = prompts_json(job, reference, result.diff, text, result.answers);
-  report.metrics = {{"prompts", job.suite.prompts.size()},
-                    {"answer_tokens", result.diff.answer_tokens},
-                    {"kl_top_k", reference.k},
-                    {"tie_margin", result.tie_margin},
-                    {"reference_compute", reference.compute}};
+  const auto lanes =
+      run_lanes(job, tasks_of(job, subjects), prompt_ids, store, context.progress);
+  const Run run{job, text, watch, watch.finish()};
+  report_results(run, subjects, lanes, std::move(measures), report);
   if (options.timings) report.run = figures.json(store);
   return report;
 }

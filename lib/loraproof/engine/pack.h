@@ -23,6 +23,12 @@ struct Pack {
 /// of the result, depend on the input alone.
 inline constexpr std::int64_t kMaxPackTokens = 4096;
 
+/// How sequences are laid into packs. The results are the same but for rounding.
+struct Packing {
+  std::int64_t max_tokens = kMaxPackTokens;
+  bool share_prefixes = true;
+};
+
 /// Packs whole sequences in order, opening a new pack where one would pass `max_tokens` (a longer
 /// sequence gets a pack of its own). Empty sequences are an internal Error.
 [[nodiscard]] std::vector<Pack> pack_sequences(std::span<const std::vector<std::int32_t>> sequences,

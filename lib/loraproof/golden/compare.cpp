@@ -46,6 +46,18 @@ double recorded_logprob(const Distributions& top, std::int64_t row, std::int32_t
   return top.topk_logprobs.const_data_ptr<float>()[row * k + (found - ids)];
 }
 
+// A mean that carries NaN along; 0 over nothing.
+struct Mean {
+  double sum = 0;
+  std::int64_t n = 0;
+
+  void add(double value) {
+    sum += value;
+    ++n;
+  }
+  [[nodiscard]] double value() const { return n == 0 ? 0 : sum / static_cast<double>(n); }
+};
+
 // Where one prompt's rows lie in the recorded arrays and in the observed ones. Answers are the same
 // tokens, so their rows pair up even when the prompts differ in length.
 struct RowPair {
@@ -53,8 +65,17 @@ struct RowPair {
   std::int64_t now;
 };
 
-void compare_rows(const Reference& reference, const Observation& now, const Sequence& recorded,
-                  const Sequence& sequence, RowPair first, double tie_margin, PromptDiff& diff) {
+// One prompt of the comparison.
+struct PromptPair {
+  const Sequence& recorded;
+  const Sequence& sequence;
+  const std::vector<bool>& undecided;  // per answer token: a tie when recorded; may be empty
+  RowPair first;
+};
+
+void compare_rows(const Reference& reference, const Observation& now, const PromptPair& pair,
+                  double tie_margin, PromptDiff& diff) {
+  const auto& [recorded, sequence, undecided, first] = pair;
   const Distributions& top = reference.distributions;
   const std::int64_t k = reference.k;
   const auto* p = top.topk_logprobs.const_data_ptr<float>();
@@ -82,7 +103,8 @@ void compare_rows(const Reference& reference, const Observation& now, const Sequ
     diff.nll_reference -= recorded_logprob(top, then, expected);
     if (best[row] == expected) continue;
     const double margin = -gap[row];
-    if (margin <= tie_margin) {
+    const auto position = static_cast<std::size_t>(j - answers_from);
+    if (margin <= tie_margin || (position < undecided.size() && undecided[position])) {
       ++diff.ties;
       continue;
     }
@@ -100,46 +122,68 @@ void compare_rows(const Reference& reference, const Observation& now, const Sequ
   }
 }
 
-void add_up(GoldenDiff& total) {
-  total.cosine = total.l2 = total.nll_delta = 0;
-  total.cosine_worst = 1;
-  double answered = 0;
-  for (const PromptDiff& diff : total.prompts) {
-    total.cosine += diff.cosine_last;
-    total.cosine_worst = std::min(total.cosine_worst, diff.cosine_last);
-    total.l2 += diff.l2_last;
-    if (diff.kl_prompt) {
-      total.kl_prompt += *diff.kl_prompt;
-      ++total.kl_prompt_n;
-    }
-    if (diff.kl_answer) {
-      total.kl_answer += *diff.kl_answer;
-      ++total.kl_answer_n;
-      total.nll_delta += diff.nll - diff.nll_reference;
-      ++answered;
-    }
-    // A NaN anywhere must not hide behind min() and counts: it is carried into every mean.
-    if (std::isnan(diff.cosine_last)) total.cosine_worst = diff.cosine_last;
-    total.answer_tokens += diff.answer_tokens;
-    total.disagreements += diff.disagreements;
-    total.ties += diff.ties;
-    if (diff.divergence) {
-      ++total.diverged_texts;
-    } else if (diff.ties > 0) {
-      ++total.tied_texts;
-    } else {
-      ++total.equal_texts;
-    }
-  }
-  const auto n = static_cast<double>(total.prompts.size());
-  total.cosine /= n;
-  total.l2 /= n;
-  if (total.kl_prompt_n > 0) total.kl_prompt /= static_cast<double>(total.kl_prompt_n);
-  if (total.kl_answer_n > 0) total.kl_answer /= static_cast<double>(total.kl_answer_n);
-  if (answered > 0) total.nll_delta /= answered;
+// Where the recorded answer is the expected one, its NLL is that of the expected answer.
+void expected_from_answer(const Reference& reference, std::size_t prompt, PromptDiff& diff) {
+  if (prompt >= reference.expected_nll.size() || !reference.expected_nll[prompt]) return;
+  diff.expected_nll_reference = reference.expected_nll[prompt];
+  if (reference.expected_ids[prompt].empty()) diff.expected_nll = diff.nll;
 }
 
 }  // namespace
+
+GoldenDiff add_up(std::vector<PromptDiff> prompts) {
+  GoldenDiff total{.prompts = std::move(prompts)};
+  Mean cosine, cosine_mean, cosine_answer, l2, kl_prompt, kl_answer, nll, expected_nll;
+  for (const PromptDiff& diff : total.prompts) {
+    cosine.add(diff.cosine_last);
+    cosine_mean.add(diff.cosine_mean);
+    cosine_answer.add(diff.cosine_answer);
+    l2.add(diff.l2_last);
+    // A NaN must not hide behind min().
+    total.cosine_worst = std::isnan(diff.cosine_last)
+                             ? diff.cosine_last
+                             : std::min(total.cosine_worst, diff.cosine_last);
+    if (diff.kl_prompt) kl_prompt.add(*diff.kl_prompt);
+    if (diff.kl_answer) {
+      kl_answer.add(*diff.kl_answer);
+      nll.add(diff.nll - diff.nll_reference);
+    }
+    if (diff.expected_nll && diff.expected_nll_reference)
+      expected_nll.add(*diff.expected_nll - *diff.expected_nll_reference);
+    total.answer_tokens += diff.answer_tokens;
+    total.disagreements += diff.disagreements;
+    total.ties += diff.ties;
+    ++(diff.divergence ? total.diverged_texts
+       : diff.ties > 0 ? total.tied_texts
+                       : total.equal_texts);
+  }
+  total.cosine = cosine.value();
+  total.cosine_mean = cosine_mean.value();
+  total.cosine_answer = cosine_answer.value();
+  total.l2 = l2.value();
+  total.kl_prompt = kl_prompt.value();
+  total.kl_answer = kl_answer.value();
+  total.nll_delta = nll.value();
+  total.expected_nll_delta = expected_nll.value();
+  total.kl_prompt_n = kl_prompt.n;
+  total.kl_answer_n = kl_answer.n;
+  total.expected_nll_n = expected_nll.n;
+  return total;
+}
+
+std::vector<std::optional<double>> answer_nll(std::span<const Sequence> sequences,
+                                              const Observation& observation) {
+  const auto* logprob = observation.next_logprob.const_data_ptr<float>();
+  std::vector<std::optional<double>> all;
+  for (const Sequence& sequence : sequences) {
+    Mean nll;
+    for (std::int64_t j = sequence.first_answer_row(); j < sequence.rows(); ++j)
+      nll.add(-static_cast<double>(logprob[j]));
+    logprob += sequence.rows();
+    all.push_back(nll.n > 0 ? std::optional(nll.value()) : std::nullopt);
+  }
+  return all;
+}
 
 std::vector<Sequence> sequences_for(const Reference& reference,
                                     std::span<const std::vector<std::int32_t>> prompt_ids) {
@@ -170,7 +214,8 @@ at::Tensor reference_ids_for(const Reference& reference, std::span<const Sequenc
 GoldenDiff compare(const Reference& reference, std::span<const Sequence> sequences,
                    const Observation& observation, double tie_margin) {
   const auto recorded_rows = reference.row_offsets();
-  GoldenDiff total;
+  const std::vector<bool> all_decided;
+  std::vector<PromptDiff> prompts;
   std::int64_t now_row = 0;
   for (std::size_t i = 0; i < reference.sequences.size(); ++i) {
     const Sequence& recorded = reference.sequences[i];
@@ -185,14 +230,16 @@ GoldenDiff compare(const Reference& reference, std::span<const Sequence> sequenc
         row_distance(reference.embeddings.mean, observation.embeddings.mean, row).cosine;
     diff.cosine_answer =
         row_distance(reference.embeddings.answer, observation.embeddings.answer, row).cosine;
-    compare_rows(reference, observation, recorded, sequences[i], {recorded_rows[i], now_row},
-                 tie_margin, diff);
+    const auto& undecided =
+        i < reference.answer_ties.size() ? reference.answer_ties[i] : all_decided;
+    compare_rows(reference, observation,
+                 {recorded, sequences[i], undecided, {recorded_rows[i], now_row}}, tie_margin, diff);
+    expected_from_answer(reference, i, diff);
     now_row += sequences[i].rows();
-    total.prompts.push_back(diff);
+    prompts.push_back(diff);
   }
   tensor::expect_shape(observation.at_reference, {now_row, reference.k}, "at_reference");
-  add_up(total);
-  return total;
+  return add_up(std::move(prompts));
 }
 
 NoiseFloor floor_from(const GoldenDiff& diff, const Reference& reference,
@@ -201,6 +248,8 @@ NoiseFloor floor_from(const GoldenDiff& diff, const Reference& reference,
                    .kl_answer = diff.kl_answer,
                    .cosine = 1 - diff.cosine,
                    .cosine_worst = 1 - diff.cosine_worst,
+                   .cosine_mean = 1 - diff.cosine_mean,
+                   .cosine_answer = 1 - diff.cosine_answer,
                    .l2 = diff.l2,
                    .nll = std::abs(diff.nll_delta)};
   const auto prompts = static_cast<double>(diff.prompts.size());

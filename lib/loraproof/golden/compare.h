@@ -35,14 +35,19 @@ struct PromptDiff {
   std::int64_t disagreements = 0;  ///< answer positions with another argmax, beyond the tie margin
   std::int64_t ties = 0;           ///< the same, within the tie margin
   std::optional<Divergence> divergence;  ///< the first that is not a tie
+  /// NLL of the expected answer, now and when recorded, nats per token; nothing where there is
+  /// none. compare() fills in what it can see (the recorded answer is the expected one).
+  std::optional<double> expected_nll, expected_nll_reference;
 };
 
 /// Means over prompts, n prompts each (kl_* over those that have such rows).
 struct GoldenDiff {
   std::vector<PromptDiff> prompts;
-  double cosine = 1, cosine_worst = 1, l2 = 0;
+  double cosine = 1, cosine_worst = 1, cosine_mean = 1, cosine_answer = 1, l2 = 0;
   double kl_prompt = 0, kl_answer = 0;
-  double nll_delta = 0;  ///< mean of nll - nll_reference
+  double nll_delta = 0;           ///< mean of nll - nll_reference
+  double expected_nll_delta = 0;  ///< mean of expected_nll - expected_nll_reference
+  std::int64_t expected_nll_n = 0;
   std::int64_t kl_prompt_n = 0, kl_answer_n = 0;
   std::int64_t answer_tokens = 0, disagreements = 0, ties = 0;
   std::int64_t equal_texts = 0, diverged_texts = 0, tied_texts = 0;  ///< sum = prompts
@@ -58,9 +63,18 @@ struct GoldenDiff {
                                            std::span<const Sequence> sequences);
 
 /// `observation` is of `sequences` (see sequences_for), with at_reference filled for
-/// reference_ids_for. A disagreement counts as a tie when its logit margin is at most `tie_margin`.
+/// reference_ids_for. A disagreement counts as a tie when its logit margin is at most `tie_margin`,
+/// or when the recording itself was undecided there.
 [[nodiscard]] GoldenDiff compare(const Reference& reference, std::span<const Sequence> sequences,
                                  const Observation& observation, double tie_margin);
+
+/// Adds the prompts up: all of them, or those of a slice. At least one.
+[[nodiscard]] GoldenDiff add_up(std::vector<PromptDiff> prompts);
+
+/// Mean negative log-probability of each sequence's answer tokens, nats per token; nothing where
+/// the answer is empty. `observation` is of `sequences`.
+[[nodiscard]] std::vector<std::optional<double>> answer_nll(std::span<const Sequence> sequences,
+                                                            const Observation& observation);
 
 /// The floor that a second healthy run shows: `diff` of that run and the change of the answer gaps.
 [[nodiscard]] NoiseFloor floor_from(const GoldenDiff& diff, const Reference& reference,

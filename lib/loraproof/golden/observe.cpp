@@ -103,7 +103,8 @@ at::Tensor next_ids_of(std::span<const Sequence> sequences) {
 }  // namespace
 
 std::vector<Observation> observe(engine::LayerStore& store,
-                                 std::span<const ObserveRequest> requests, Progress& progress) {
+                                 std::span<const ObserveRequest> requests, Progress& progress,
+                                 const engine::Packing& packing) {
   const c10::InferenceMode no_autograd;
   std::deque<engine::Pack> packs;  // stable addresses for the runs
   std::vector<engine::Run> runs;
@@ -111,7 +112,7 @@ std::vector<Observation> observe(engine::LayerStore& store,
   for (std::size_t r = 0; r < requests.size(); ++r) {
     std::vector<std::vector<std::int32_t>> tokens;
     for (const Sequence& sequence : requests[r].sequences) tokens.push_back(sequence.tokens());
-    for (engine::Pack& pack : engine::pack_sequences(tokens)) {
+    for (engine::Pack& pack : engine::pack_sequences(tokens, packing.max_tokens)) {
       std::int64_t row = 0;
       for (std::int64_t length : pack.lengths) {
         placements[r].push_back({runs.size(), row});

@@ -9,6 +9,7 @@
 
 #include "loraproof/core/progress.h"
 #include "loraproof/engine/layer_store.h"
+#include "loraproof/engine/pack.h"
 #include "loraproof/engine/sweep.h"
 #include "loraproof/golden/reference.h"
 
@@ -38,6 +39,7 @@ struct ObserveRequest {
 /// Teacher-forces every request's sequences in one sweep of the base. One Observation per request.
 [[nodiscard]] std::vector<Observation> observe(engine::LayerStore& store,
                                                std::span<const ObserveRequest> requests,
-                                               Progress& progress);
+                                               Progress& progress,
+                                               const engine::Packing& packing = {});
 
 }  // namespace loraproof::golden

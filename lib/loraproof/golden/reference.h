@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -46,18 +47,40 @@ struct Embeddings {
   at::Tensor answer;  ///< [P, D] f32: mean over the answer's tokens; zero where it is empty
 };
 
-/// How far two healthy runs of the same thing lie apart: recorded compute type against the other
-/// one.
+/// How far two healthy runs of the same thing lie apart.
 struct NoiseFloor {
   double kl_prompt = 0;  ///< mean over prompts, nats
   double kl_answer = 0;
   double cosine = 0;              ///< 1 - mean cosine of embedding_last
   double cosine_worst = 0;        ///< 1 - lowest cosine of embedding_last
+  double cosine_mean = 0;         ///< 1 - mean cosine of embedding_mean
+  double cosine_answer = 0;       ///< 1 - mean cosine of embedding_answer
   double l2 = 0;                  ///< mean relative L2 distance of embedding_last
   double nll = 0;                 ///< |difference of mean NLL of the answers|, nats per token
   double token_disagreement = 0;  ///< share of answer positions with another argmax
   double text_disagreement = 0;   ///< share of prompts with another greedy text
   double margin = 0;  ///< largest change of (logit of the answer token - best other logit)
+};
+
+/// One field of a NoiseFloor, under the name that reports and files use.
+struct FloorField {
+  const char* key;
+  double NoiseFloor::*member;
+};
+[[nodiscard]] std::span<const FloorField> floor_fields();
+
+/// Per field the larger of two floors.
+[[nodiscard]] NoiseFloor larger_of(const NoiseFloor& a, const NoiseFloor& b);
+
+/// What the base does without the adapter, compared with the recorded run: how far the adapter
+/// takes it.
+struct BaseFigures {
+  double kl_prompt = 0;  ///< mean KL(recorded || base), nats
+  double kl_answer = 0;
+  double nll = 0;              ///< NLL of the recorded answers under the base, nats per token
+  double cosine = 1;           ///< mean cosine of embedding_last
+  std::int64_t equal_texts = 0;  ///< prompts whose greedy answer is the recorded one
+  std::int64_t expected_met = 0;
 };
 
 /// Digests that name what the reference was recorded with (identity.* compares them).
@@ -84,7 +107,17 @@ struct Reference {
   std::vector<Sequence> sequences;        ///< same order
   Distributions distributions;
   Embeddings embeddings;
-  NoiseFloor floor;
+  /// Per prompt and answer token: true where decoding and teacher forcing preferred different
+  /// tokens when it was recorded, so that neither is right.
+  std::vector<std::vector<bool>> answer_ties;
+  /// Per prompt the token ids of the expected answer; empty where there is none to measure, or
+  /// where the recorded answer is the expected one.
+  std::vector<std::vector<std::int32_t>> expected_ids;
+  /// Per prompt the NLL of the expected answer, nats per token; nothing where there is none.
+  std::vector<std::optional<double>> expected_nll;
+  NoiseFloor floor;                             ///< the largest of floor_runs, per field
+  std::map<std::string, NoiseFloor> floor_runs;  ///< "compute", "packing", "threads"
+  std::optional<BaseFigures> base_figures;      ///< nothing when recorded without an adapter
   Identity identity;
 
   /// First row of each prompt's distributions, [P + 1].

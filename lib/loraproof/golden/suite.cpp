@@ -52,7 +52,21 @@ void check_messages(const JsonObject& line) {
   }
 }
 
-GoldenPrompt read_prompt(const JsonObject& line) {
+template <typename Kind>
+Kind read_choice(const JsonObject& object, std::string_view key, Kind fallback,
+                 std::optional<Kind> (*named)(std::string_view), const char* choices) {
+  if (!object.has(key)) return fallback;
+  const std::string name = object.string(key);
+  if (const auto kind = named(name)) return *kind;
+  throw object.error(key, "unknown value", choices, "'" + name + "'");
+}
+
+MatchKind read_match(const JsonObject& object, MatchKind fallback) {
+  return read_choice(object, "match", fallback, match_kind_of,
+                     "exact, normalized, json, contains or regex");
+}
+
+GoldenPrompt read_prompt(const JsonObject& line, MatchKind default_match) {
   refuse_unknown_keys(line, {"id", "messages", "prompt", "ids", "expected", "match", "slice"});
   GoldenPrompt prompt;
   const Json* id = line.find("id");
@@ -75,23 +89,25 @@ GoldenPrompt read_prompt(const JsonObject& line) {
     prompt.ids = read_ids(line, "ids");
     if (prompt.ids.empty()) throw line.error("ids", "holds no token ids");
   }
-  if (line.has("expected")) prompt.expected = line.string("expected");
-  if (line.string_or("match", "exact") != "exact") {
-    throw line.error("match", "this kind of match is not supported yet", "exact",
-                     line.string("match"));
+  const MatchKind match = read_match(line, default_match);
+  if (line.has("expected")) {
+    prompt.expected.emplace(match, line.string("expected"), line.file(),
+                            line.pointer_to("expected"));
+  } else if (line.has("match")) {
+    throw line.error("match", "there is nothing to match", "an \"expected\" beside it");
   }
   prompt.slice = line.string_or("slice", "");
   return prompt;
 }
 
-void read_prompts(const std::filesystem::path& file, Suite& suite) {
+void read_prompts(const std::filesystem::path& file, MatchKind default_match, Suite& suite) {
   std::set<std::string> ids;
   Sha256 digest;
   io::for_each_json_line(file, [&](const Json& json, std::int64_t line_number) {
     const std::string where = fmt::format("line {}", line_number);
     try {
       const JsonObject line(json, file.string());
-      GoldenPrompt prompt = read_prompt(line);
+      GoldenPrompt prompt = read_prompt(line, default_match);
       if (!ids.insert(prompt.id).second)
         throw line.error("id", "two prompts have this id", "", prompt.id);
       suite.prompts.push_back(std::move(prompt));
@@ -111,46 +127,25 @@ void read_prompts(const std::filesystem::path& file, Suite& suite) {
   suite.digest = digest.finish();
 }
 
-}  // namespace
+void read_slices(const JsonObject& yaml, Suite& suite) {
+  const JsonObject slices = yaml.object("slices");
+  for (const auto& [name, limits] : slices.json().items()) {
+    const bool used = std::ranges::any_of(
+        suite.prompts, [&](const GoldenPrompt& prompt) { return prompt.slice == name; });
+    if (!used) throw slices.error(name, "no prompt belongs to this slice");
+    suite.slices.push_back({name, slices.object(name).json()});
+  }
+}
 
-Suite read_suite(const std::filesystem::path& path) {
-  Suite suite;
-  if (path.extension() == ".jsonl") {
-    suite.folder = path.parent_path();
-    suite.name = path.stem().string();
-    read_prompts(path, suite);
-    return suite;
-  }
-  const std::filesystem::path bare = path / "prompts.jsonl";
-  const std::filesystem::path file = path / "suite.yaml";
-  suite.folder = path;
-  suite.name = std::filesystem::absolute(path / ".").parent_path().filename().string();
-  if (!std::filesystem::exists(file) && std::filesystem::exists(bare)) {
-    read_prompts(bare, suite);
-    return suite;
-  }
-  if (!std::filesystem::exists(file)) {
-    throw input_error({.message = "not a golden suite",
-                       .file = path.string(),
-                       .expected = "a folder with suite.yaml or prompts.jsonl, or a .jsonl file",
-                       .hint = "docs/validate.md shows a suite"});
-  }
-  const Json json = read_yaml_file(file);
-  const JsonObject yaml(json, file.string());
-  refuse_unknown_keys(yaml, {"version", "name", "prompts", "against", "max_new_tokens", "stop",
-                             "stop_ids", "match", "slices", "limits"});
+// Keys with one value each; the prompts, and what refers to them, are read afterwards.
+void read_settings(const JsonObject& yaml, Suite& suite) {
   if (yaml.integer("version") != 1) {
     throw yaml.error("version", "this suite version is not supported", "1",
                      brief(*yaml.find("version")));
   }
   suite.name = yaml.string_or("name", suite.name);
-  for (const auto& [key, only] : {std::pair{"against", "same"}, {"match", "exact"}}) {
-    if (yaml.string_or(key, only) != only) {
-      throw yaml.error(key, "this value is not supported yet", only, yaml.string(key));
-    }
-  }
-  if (yaml.has("slices"))
-    throw yaml.error("slices", "slices with limits of their own are not supported yet");
+  suite.against =
+      read_choice(yaml, "against", Against::Same, against_of, "same or revision");
   suite.max_new_tokens = yaml.integer_or("max_new_tokens", suite.max_new_tokens);
   if (suite.max_new_tokens < 1 || suite.max_new_tokens > kMaxNewTokensLimit) {
     throw yaml.error("max_new_tokens", "out of range", fmt::format("1 to {}", kMaxNewTokensLimit),
@@ -166,7 +161,50 @@ Suite read_suite(const std::filesystem::path& path) {
     }
   }
   if (yaml.has("limits")) suite.limits = yaml.object("limits").json();
-  read_prompts(path / yaml.string_or("prompts", "prompts.jsonl"), suite);
+}
+
+}  // namespace
+
+std::optional<Against> against_of(std::string_view name) {
+  if (name == "same") return Against::Same;
+  if (name == "revision") return Against::Revision;
+  return std::nullopt;
+}
+
+std::string_view name_of(Against against) {
+  return against == Against::Same ? "same" : "revision";
+}
+
+Suite read_suite(const std::filesystem::path& path) {
+  Suite suite;
+  if (path.extension() == ".jsonl") {
+    suite.folder = path.parent_path();
+    suite.name = path.stem().string();
+    read_prompts(path, MatchKind::Exact, suite);
+    return suite;
+  }
+  const std::filesystem::path bare = path / "prompts.jsonl";
+  const std::filesystem::path file = path / "suite.yaml";
+  suite.folder = path;
+  suite.name = std::filesystem::absolute(path / ".").parent_path().filename().string();
+  if (!std::filesystem::exists(file) && std::filesystem::exists(bare)) {
+    read_prompts(bare, MatchKind::Exact, suite);
+    return suite;
+  }
+  if (!std::filesystem::exists(file)) {
+    throw input_error({.message = "not a golden suite",
+                       .file = path.string(),
+                       .expected = "a folder with suite.yaml or prompts.jsonl, or a .jsonl file",
+                       .hint = "docs/validate.md shows a suite"});
+  }
+  const Json json = read_yaml_file(file);
+  const JsonObject yaml(json, file.string());
+  refuse_unknown_keys(yaml, {"version", "name", "prompts", "against", "max_new_tokens", "stop",
+                             "stop_ids", "match", "slices", "limits"});
+  read_settings(yaml, suite);
+  read_prompts(path / yaml.string_or("prompts", "prompts.jsonl"),
+               read_match(yaml, MatchKind::Exact), suite);
+  if (yaml.has("slices")) read_slices(yaml, suite);
   return suite;
 }
 

@@ -7,9 +7,11 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "loraproof/core/json.h"
+#include "loraproof/golden/match.h"
 
 namespace loraproof::golden {
 
@@ -19,8 +21,22 @@ struct GoldenPrompt {
   Json messages;                        ///< chat messages for the template, or null
   std::optional<std::string> prompt;    ///< plain text, tokenised with the special tokens HF adds
   std::vector<std::int32_t> ids;        ///< token ids, used as they are
-  std::optional<std::string> expected;  ///< the right answer, compared exactly
-  std::string slice;                    ///< group for later per-slice figures, or ""
+  std::optional<Expectation> expected;  ///< what a right answer meets
+  std::string slice;                    ///< group with figures, and possibly limits, of its own
+};
+
+/// Which of two questions a suite asks.
+enum class Against {
+  Same,      ///< the same adapter as recorded, possibly on another build, precision or machine
+  Revision,  ///< a new version of the adapter: does it do its task as well as the recorded one?
+};
+[[nodiscard]] std::optional<Against> against_of(std::string_view name);
+[[nodiscard]] std::string_view name_of(Against against);
+
+/// A named group of prompts with limits of its own, as {check id: {min, max, severity, min_n}}.
+struct Slice {
+  std::string name;
+  Json limits;
 };
 
 struct Suite {
@@ -30,14 +46,16 @@ struct Suite {
   std::int64_t max_new_tokens = 64;
   std::vector<std::string> stop_tokens;  ///< added to, or instead of, the model's own stop ids
   std::vector<std::int32_t> stop_ids;
+  Against against = Against::Same;
+  std::vector<Slice> slices;  ///< those with limits; prompts may name others
   Json limits =
       Json::object();  ///< per check id: {min, max, severity, min_n}, below loraproof.yaml
   std::string digest;  ///< of the prompts' ids and content: which suite a reference is for
 };
 
 /// Reads FOLDER/suite.yaml with its prompts file, or a bare FILE.jsonl (name and settings default).
-/// Throws an input Error naming file, line and key: unknown keys, duplicate ids, no prompts, a
-/// value that is not supported yet.
+/// Throws an input Error naming file, line and key: unknown keys, duplicate ids, no prompts, an
+/// expectation that can't be used, a slice without prompts.
 [[nodiscard]] Suite read_suite(const std::filesystem::path& path);
 
 }  // namespace loraproof::golden

@@ -38,6 +38,8 @@ struct Check {
   std::optional<Limit> limit;  ///< The limit that was applied, wherever it came from.
   std::optional<Interval> interval;
   std::optional<std::int64_t> n;  ///< Samples behind `value`.
+  /// The smallest departure from "no effect" that these samples could have shown.
+  std::optional<double> smallest_effect;
   std::string message;            ///< What was found, one or two sentences, never cut.
   std::string hint;               ///< What to do about it; empty for a pass.
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/report/gate.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 #include <string>
@@ -78,20 +79,38 @@ void compare(Check& check, const Bound& min, const Bound& max) {
   }
 }
 
+// Inside its limits, but so few samples that an effect as large as the limits allow would not have
+// shown: not a pass.
+void expect_resolution(Check& check, const Measure& measure, const Bound& min, const Bound& max) {
+  if (check.status != Status::Pass || !measure.smallest_effect) return;
+  std::optional<double> room;
+  if (max.value) room = *max.value - measure.no_effect;
+  if (min.value) room = std::min(room.value_or(INFINITY), measure.no_effect - *min.value);
+  if (!room || *measure.smallest_effect <= *room) return;
+  decide_inconclusive(
+      check, fmt::format("an effect below {} could not have been seen with these samples, and the "
+                         "limit allows {}; add prompts, or widen the limit",
+                         format_number(*measure.smallest_effect), format_number(*room)));
+}
+
 void judge_value(Check& check, const Measure& measure, const CheckPolicy& policy,
                  const Rule& rule) {
   const Limit derived = measure.derived_limit.value_or(Limit{});
   const Bound min = effective(policy.set_limit.min, derived.min, policy.default_limit.min);
   const Bound max = effective(policy.set_limit.max, derived.max, policy.default_limit.max);
-  const bool limited = min.value || max.value;
+  const bool asked = !measure.report_only || policy.is_set;
+  const bool limited = asked && (min.value || max.value);
   if (limited) check.limit = Limit{min.value, max.value};
   if (!check.value) return decide_inconclusive(check, "there is no value");
   if (std::isnan(*check.value)) return decide_inconclusive(check, "the value is not a number");
   if ((min.value && std::isnan(*min.value)) || (max.value && std::isnan(*max.value))) {
     return decide_inconclusive(check, "the limit is not a number");
   }
-  if (limited) return compare(check, min, max);
-  if (rule.needs_limit) {
+  if (limited) {
+    compare(check, min, max);
+    return expect_resolution(check, measure, min, max);
+  }
+  if (asked && rule.needs_limit) {
     const std::string_view side = rule.better == Better::Higher ? "min" : "max";
     return decide_inconclusive(
         check, fmt::format("there is no limit, because no noise floor was measured; set {}.{}",
@@ -100,7 +119,7 @@ void judge_value(Check& check, const Measure& measure, const CheckPolicy& policy
   check.status = Status::Pass;
   if (policy.min_n > 0) return;  // having enough samples was the question
   check.severity = Severity::Info;
-  check.message += " (reported only: no limit set)";
+  check.message += asked ? " (reported only: no limit set)" : " (reported only)";
 }
 
 Check judge(const Measure& measure, const Policy& policy) {
@@ -113,8 +132,10 @@ Check judge(const Measure& measure, const Policy& policy) {
               .value = measure.value,
               .interval = measure.interval,
               .n = measure.n,
+              .smallest_effect = measure.smallest_effect,
               .message = measure.message.empty() ? rule.title : measure.message,
               .hint = measure.hint};
+  if (measure.report_only && !limits.is_set) check.severity = Severity::Info;
   if (measure.outcome == Outcome::Skipped) {
     check.status = Status::Skipped;
   } else if (measure.outcome == Outcome::Inconclusive) {

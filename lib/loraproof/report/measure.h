@@ -29,6 +29,13 @@ struct Measure {
   /// Computed from the noise floor: applies to each side for which the policy file and --set say
   /// nothing.
   std::optional<Limit> derived_limit;
+  /// The smallest effect that the samples could have shown, and the value that no effect has. A
+  /// value inside its limits decides nothing when the limits leave less room than that effect.
+  std::optional<double> smallest_effect;
+  double no_effect = 0;
+  /// This question is not asked here: reported, and gated only if the policy file or --set give it a
+  /// limit or a severity.
+  bool report_only = false;
 };
 
 }  // namespace loraproof::report

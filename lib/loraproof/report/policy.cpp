@@ -230,6 +230,7 @@ CheckPolicy Policy::check(std::string_view id) const {
   return {.severity = changed.severity.value_or(defaults.severity),
           .default_limit = defaults.limit,
           .set_limit = changed.limit,
+          .is_set = changed.severity || !changed.limit.empty(),
           .min_n = changed.min_n.value_or(min_n)};
 }
 

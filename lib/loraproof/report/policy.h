@@ -29,6 +29,7 @@ struct CheckPolicy {
   Severity severity = Severity::Error;
   Limit default_limit;  ///< From the rule table; a measure's derived limit comes before it.
   Limit set_limit;      ///< From a policy layer; comes before everything.
+  bool is_set = false;  ///< A policy layer names a limit or a severity.
   std::int64_t min_n = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <cmath>
 
+#include "loraproof/golden/spread.h"
 #include "support/catch.h"
 
 using namespace loraproof;
@@ -145,4 +146,69 @@ TEST_CASE("the floor's margin is the widest gap that changed sides between two h
   f.now.next_gap = at::tensor({5.0F, 0.02F, 1.0F, 1.0F});
   const auto floor = golden::floor_from(f.diff(), f.reference, f.now, second);
   CHECK(floor.margin == Approx(0.03));
+}
+
+TEST_CASE("a position that was undecided when recorded is a tie, whatever the margin is now") {
+  Fixture f;
+  f.reference.answer_ties = {{true, false}, {false}};
+  f.now.best_id = at::tensor({1, 0, 1, 0}, at::kInt);
+  f.now.next_gap = at::tensor({1.0F, -7.0F, 1.0F, 1.0F});
+  const auto diff = f.diff();
+  CHECK(diff.ties == 1);
+  CHECK(diff.disagreements == 0);
+  CHECK(diff.tied_texts == 1);
+}
+
+TEST_CASE("the expected answer's NLL is the answer's where that is the expected one") {
+  Fixture f;
+  f.reference.expected_ids = {{}, {2}};
+  f.reference.expected_nll = {0.25, 3.0};
+  f.now.next_logprob = at::tensor({-9.0F, -1.0F, -2.0F, kHalf});
+  auto diff = f.diff();
+  CHECK(diff.prompts[0].expected_nll == Approx(1.5));
+  CHECK(diff.prompts[0].expected_nll_reference == 0.25);
+  CHECK_FALSE(diff.prompts[1].expected_nll);  // has tokens of its own: scored elsewhere
+  CHECK(diff.expected_nll_n == 1);
+  CHECK(diff.expected_nll_delta == Approx(1.25));
+  diff.prompts[1].expected_nll = 4.0;
+  diff = golden::add_up(diff.prompts);
+  CHECK(diff.expected_nll_n == 2);
+  CHECK(diff.expected_nll_delta == Approx((1.25 + 1.0) / 2));
+}
+
+TEST_CASE("NLL of answers by hand") {
+  const std::vector<golden::Sequence> sequences = {{{0, 1}, {2, 1}}, {{1}, {}}, {{3}, {0}}};
+  golden::Observation observed;
+  observed.next_logprob = at::tensor({-9.0F, -1.0F, -2.0F, -5.0F});
+  const auto nll = golden::answer_nll(sequences, observed);
+  CHECK(nll[0] == Approx(1.5));
+  CHECK_FALSE(nll[1]);
+  CHECK(nll[2] == Approx(5.0));
+}
+
+TEST_CASE("the larger of two floors, field by field") {
+  const auto floor = golden::larger_of({.kl_prompt = 1, .l2 = 0.5}, {.kl_prompt = 0.5, .l2 = 2});
+  CHECK(floor.kl_prompt == 1);
+  CHECK(floor.l2 == 2);
+  CHECK(golden::floor_fields().size() * sizeof(double) == sizeof(golden::NoiseFloor));
+}
+
+TEST_CASE("spread: shares are exact, means are resampled, no samples say nothing") {
+  std::vector<golden::PromptDiff> prompts(20);
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    prompts[i].kl_prompt = 0.01 + 0.001 * static_cast<double>(i);
+    prompts[i].answer_tokens = 10;
+  }
+  const auto spread = golden::spread_of(golden::add_up(prompts), {});
+  CHECK(spread.text.interval->low == Approx(std::pow(0.025, 1.0 / 20)));  // 20 of 20, Clopper-Pearson
+  CHECK(*spread.text.smallest_effect == Approx(1 - std::pow(0.2, 1.0 / 20)));
+  CHECK(*spread.token_agreement.smallest_effect == Approx(1 - std::pow(0.2, 1.0 / 200)));
+  CHECK(spread.kl_prompt.interval->low > 0.01);
+  CHECK(spread.kl_prompt.interval->high < 0.029);
+  CHECK_FALSE(spread.kl_answer.interval);
+  CHECK_FALSE(spread.expected_nll.smallest_effect);
+  // One prompt that loses half its answer: its tokens are drawn together.
+  prompts[3].disagreements = 5;
+  const auto clustered = golden::spread_of(golden::add_up(prompts), {});
+  CHECK(*clustered.token_agreement.smallest_effect > 0.04);
 }

@@ -29,7 +29,12 @@ golden::Reference sample() {
   reference.distributions = {at::randint(0, 9, {3, 2}, at::kInt), at::randn({3, 2}),
                              at::randn({3})};
   reference.embeddings = {at::randn({2, 4}), at::randn({2, 4}), at::randn({2, 4})};
+  reference.answer_ties = {{false, true}, {}};
+  reference.expected_ids = {{}, {4, 5}};
+  reference.expected_nll = {std::nullopt, 1.5};
   reference.floor = {.kl_prompt = 0.25, .margin = 0.125};
+  reference.floor_runs = {{"compute", {.kl_prompt = 0.25}}, {"packing", {.margin = 0.125}}};
+  reference.base_figures = golden::BaseFigures{.kl_answer = 2.5, .equal_texts = 1};
   reference.identity = {.base = {{"w", "sha256:1"}},
                         .base_config = {{"rope_theta", "10000"}},
                         .adapter = {{"x", "sha256:2"}},
@@ -74,6 +79,14 @@ TEST_CASE("a reference reads back as it was written") {
   CHECK(at::equal(read.embeddings.answer, written.embeddings.answer));
   CHECK(read.floor.kl_prompt == 0.25);
   CHECK(read.floor.margin == 0.125);
+  CHECK(read.floor_runs.at("packing").margin == 0.125);
+  CHECK(read.floor_runs.size() == 2);
+  CHECK(read.answer_ties == written.answer_ties);
+  CHECK(read.expected_ids == written.expected_ids);
+  CHECK(read.expected_nll == written.expected_nll);
+  REQUIRE(read.base_figures);
+  CHECK(read.base_figures->kl_answer == 2.5);
+  CHECK(read.base_figures->equal_texts == 1);
   CHECK(read.identity.base == written.identity.base);
   CHECK(read.identity.base_config == written.identity.base_config);
   CHECK(read.identity.adapter_config == written.identity.adapter_config);

@@ -52,7 +52,9 @@ TEST_CASE("a suite is read with its settings and the three forms of prompts") {
   CHECK(suite.limits["golden.text"]["min"] == 0.5);
   REQUIRE(suite.prompts.size() == 3);
   CHECK(suite.prompts[0].messages.size() == 1);
-  CHECK(suite.prompts[0].expected == "yo");
+  CHECK(suite.prompts[0].expected->text() == "yo");
+  CHECK(suite.prompts[0].expected->kind() == golden::MatchKind::Exact);
+  CHECK(suite.against == golden::Against::Same);
   CHECK(suite.prompts[1].prompt == "text");
   CHECK(suite.prompts[2].id == "3");
   CHECK(suite.prompts[2].ids == std::vector<std::int32_t>{1, 2});
@@ -68,15 +70,32 @@ TEST_CASE("a bare prompts file works, in a folder or by itself, and the digest i
   CHECK(bare.digest != golden::read_suite(folder.path()).digest);
 }
 
+TEST_CASE("the question, the default match and slices with limits are read") {
+  const test::TempDir folder;
+  folder.write("suite.yaml",
+               "version: 1\nagainst: revision\nmatch: json\nslices:\n  x: {golden.text: {min: 0.5}}\n");
+  folder.write("prompts.jsonl",
+               "{\"id\": \"a\", \"prompt\": \"p\", \"expected\": \"{}\", \"slice\": \"x\"}\n"
+               "{\"id\": \"b\", \"prompt\": \"p\", \"expected\": \"yes\", \"match\": \"contains\"}\n");
+  const auto suite = golden::read_suite(folder.path());
+  CHECK(suite.against == golden::Against::Revision);
+  CHECK(suite.prompts[0].expected->kind() == golden::MatchKind::Json);
+  CHECK(suite.prompts[1].expected->kind() == golden::MatchKind::Contains);
+  REQUIRE(suite.slices.size() == 1);
+  CHECK(suite.slices[0].name == "x");
+  CHECK(suite.slices[0].limits["golden.text"]["min"] == 0.5);
+}
+
 TEST_CASE("mistakes in a suite name file, place and what would be right") {
   const std::string ok = "{\"id\": \"a\", \"prompt\": \"x\"}\n";
   holds(complaint("version: 2\n", ok), "/version");
   holds(complaint("name: x\n", ok), "/version");
   holds(complaint("version: 1\nmax_new_token: 3\n", ok), "did you mean 'max_new_tokens'");
   holds(complaint("version: 1\nmax_new_tokens: 0\n", ok), "/max_new_tokens");
-  holds(complaint("version: 1\nagainst: revision\n", ok), "/against");
-  holds(complaint("version: 1\nmatch: regex\n", ok), "/match");
-  holds(complaint("version: 1\nslices: {}\n", ok), "/slices");
+  holds(complaint("version: 1\nagainst: other\n", ok), "/against");
+  holds(complaint("version: 1\nmatch: fuzzy\n", ok), "/match");
+  holds(complaint("version: 1\nslices: []\n", ok), "/slices");
+  holds(complaint("version: 1\nslices: {long: {}}\n", ok), "/slices/long");
   holds(complaint("version: 1\nstop: [3]\n", ok), "/stop");
   holds(complaint("version: 1\nstop_ids: [-1]\n", ok), "/stop_ids");
   holds(complaint("version: 1\nprompts: other.jsonl\n", ok), "other.jsonl");
@@ -93,8 +112,13 @@ TEST_CASE("mistakes in a suite name file, place and what would be right") {
   holds(complaint("version: 1\n", "{\"id\": \"b\", \"messages\": [{\"content\": \"x\"}]}\n"),
         "/messages");
   holds(complaint("version: 1\n", "{\"id\": \"b\", \"promt\": \"x\"}\n"), "did you mean 'prompt'");
-  holds(complaint("version: 1\n", "{\"id\": \"b\", \"prompt\": \"x\", \"match\": \"json\"}\n"),
-        "/match");
+  const auto expecting = [](const std::string& rest) {
+    return "{\"id\": \"b\", \"prompt\": \"x\", " + rest + "}\n";
+  };
+  holds(complaint("version: 1\n", expecting("\"match\": \"json\"")), "nothing to match");
+  holds(complaint("version: 1\n", expecting("\"expected\": \"{\", \"match\": \"json\"")),
+        "/expected");
+  holds(complaint("version: 1\nmatch: regex\n", expecting("\"expected\": \"(\"")), "/expected");
   holds(complaint("version: 1\n", "{\"id\": \"b\", "), "line 1");
 }
 

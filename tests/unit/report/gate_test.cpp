@@ -46,6 +46,44 @@ TEST_CASE("a value outside fails with what was compared in the message") {
         "low: 0.5000000000000001 is above the limit 0.5");
 }
 
+TEST_CASE("inside the limit, but samples that could not have shown so much: inconclusive") {
+  Measure measure{.id = "t.low", .value = 0.1, .n = 3, .message = "m", .smallest_effect = 0.6};
+  CHECK(judge(measure).status == Status::Inconclusive);
+  CHECK(judge(measure).message ==
+        "m: an effect below 0.6 could not have been seen with these samples, and the limit allows "
+        "0.5; add prompts, or widen the limit");
+  CHECK(judge(measure).smallest_effect == 0.6);
+  measure.smallest_effect = 0.5;
+  CHECK(judge(measure).status == Status::Pass);
+  measure.smallest_effect = 0.6;
+  measure.value = 0.7;
+  CHECK(judge(measure).status == Status::Fail);  // a failure needs no resolution
+  // A share: no effect is 1, the limit leaves 0.05 below it.
+  Measure share{.id = "t.derived_high", .value = 1.0, .n = 20, .message = "m"};
+  share.derived_limit = Limit{.min = 0.95};
+  share.no_effect = 1;
+  share.smallest_effect = 0.077;
+  CHECK(judge(share).status == Status::Inconclusive);
+  share.smallest_effect = 0.039;
+  CHECK(judge(share).status == Status::Pass);
+}
+
+TEST_CASE("a question that is not asked is reported, unless the policy asks it") {
+  const Measure measure{.id = "t.low", .value = 0.75, .message = "m", .report_only = true};
+  CHECK(judge(measure).status == Status::Pass);
+  CHECK(judge(measure).severity == Severity::Info);
+  CHECK_FALSE(judge(measure).limit);
+  CHECK(judge(measure).message == "m (reported only)");
+  CHECK(judge(measure, {"t.low.max=0.7"}).status == Status::Fail);
+  CHECK(judge(measure, {"t.low.severity=warn"}).status == Status::Warn);
+  const Measure without{.id = "t.derived", .value = 1, .message = "m", .report_only = true};
+  CHECK(judge(without).status == Status::Pass);
+  const Measure finding{.id = "t.finding", .message = "m", .outcome = Outcome::Fail,
+                        .report_only = true};
+  CHECK(judge(finding).status == Status::Pass);
+  CHECK(judge(finding).severity == Severity::Info);
+}
+
 TEST_CASE("severity decides between fail, warn and a noted pass") {
   const Measure outside{.id = "t.range", .value = -2, .n = 10, .message = "m"};
   CHECK(judge(outside).status == Status::Warn);

@@ -124,7 +124,8 @@ TEST_CASE("json keys come in the schema's order") {
                                  "checks", "prompts", "metrics", "run"});
   CHECK(keys_of(to_json(samples[1].report)["checks"][0]) ==
         std::vector<std::string>{"id", "subject", "status", "severity", "value", "limit",
-                                 "interval", "n", "message", "hint", "required"});
+                                 "interval", "n", "smallest_effect", "message", "hint",
+                                 "required"});
   CHECK(keys_of(to_json(samples[3].report)).back() == "error");
 }
 

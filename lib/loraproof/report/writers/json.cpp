@@ -33,6 +33,7 @@ Json to_json(const Check& check) {
           {"limit", check.limit ? to_json(*check.limit) : Json(nullptr)},
           {"interval", check.interval ? to_json(*check.interval) : Json(nullptr)},
           {"n", check.n ? Json(*check.n) : Json(nullptr)},
+          {"smallest_effect", number_or_null(check.smallest_effect)},
           {"message", check.message},
           {"hint", text_or_null(check.hint)},
           {"required", check.required}};

@@ -64,6 +64,9 @@ std::string figures(const Check& check) {
   if (check.limit) parts.push_back(limit_text(*check.limit, digits));
   if (check.interval) parts.push_back(interval_text(*check.interval));
   if (check.n) parts.push_back(fmt::format("n {}", *check.n));
+  if (check.smallest_effect) {
+    parts.push_back("smallest effect seen " + format_number(*check.smallest_effect, 2));
+  }
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
@@ -263,8 +266,11 @@ class TextWriter {
     line(painted(
         fmt::format("prompts whose answer differs ({} of {})", count, report_.prompts.size()),
         Colour::Bold, options_));
-    for (const Json& prompt : report_.prompts) {
-      if (is_diverging(prompt)) diverging_prompt(prompt);
+    // What became wrong is what the reader looks for.
+    for (const std::string_view flip : {"right_to_wrong", "wrong_to_right", ""}) {
+      for (const Json& prompt : report_.prompts) {
+        if (is_diverging(prompt) && text_at(prompt, "flip") == flip) diverging_prompt(prompt);
+      }
     }
     line("");
   }
@@ -273,6 +279,9 @@ class TextWriter {
     std::string title = text_at(prompt, "id");
     if (const std::string adapter = text_at(prompt, "adapter"); !adapter.empty()) {
       title += fmt::format(" [{}]", adapter);
+    }
+    if (const std::string flip = text_at(prompt, "flip"); !flip.empty()) {
+      title += flip == "right_to_wrong" ? ", was right, is wrong" : ", was wrong, is right";
     }
     if (const auto first = prompt.find("first_divergence");
         first != prompt.end() && first->is_object()) {
@@ -335,10 +344,23 @@ class TextWriter {
     if (verdict == Verdict::Inconclusive && report_.exit_code() != ExitCode::Inconclusive) {
       line(fmt::format("exit code {} (--inconclusive)", static_cast<int>(report_.exit_code())));
     }
+    explanation();
     const Colour colour = verdict == Verdict::Pass           ? Colour::Green
                           : verdict == Verdict::Inconclusive ? Colour::Yellow
                                                              : Colour::Red;
     line(painted(fmt::format("verdict: {}", name_of(verdict)), colour, options_));
+  }
+
+  // Names the check that decides, because most readers look up one.
+  void explanation() {
+    for (const Status status : {Status::Fail, Status::Inconclusive, Status::Warn}) {
+      const auto found =
+          std::find_if(report_.checks.begin(), report_.checks.end(), [&](const Check& check) {
+            return check.status == status && (status != Status::Inconclusive || check.required);
+          });
+      if (found == report_.checks.end()) continue;
+      return line(fmt::format("what it means: loraproof explain {}", printable(found->id)));
+    }
   }
 
   const Report& report_;

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The making of one reference: decode, score, measure the noise floor and the base.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "loraproof/commands/golden_job.h"
+#include "loraproof/golden/observe.h"
+#include "loraproof/golden/reference.h"
+
+namespace loraproof::commands {
+
+struct Recording {
+  const AdapterSession* adapter = nullptr;  ///< null: the base alone
+  std::filesystem::path folder;             ///< where the reference will lie
+  golden::Reference reference;
+};
+
+/// One recording per adapter, or one of the base alone. Throws for a name that can't be used, and
+/// for a folder that exists without --force.
+[[nodiscard]] std::vector<Recording> begin_recordings(const GoldenJob& job,
+                                                      const report::ToolInfo& tool,
+                                                      const TextInput& text);
+
+/// Decodes every prompt greedily, then scores prompts with their answers, and the expected answers
+/// that differ from them, in one sweep. Returns what was seen of the answers.
+[[nodiscard]] golden::Observation decode_and_score(
+    const GoldenJob& job, const TextInput& text, engine::LayerStore& store,
+    const std::vector<std::vector<std::int32_t>>& prompt_ids, Recording& recording,
+    Progress& progress);
+
+/// The noise floor, and what the base does without the adapter. Throws an input Error when the
+/// recorded run is not finite.
+void finish_recording(const GoldenJob& job, const TextInput& text,
+                      const golden::Observation& recorded, engine::LayerStore& store,
+                      Recording& recording, Progress& progress);
+
+}  // namespace loraproof::commands
