@@ -47,7 +47,8 @@ std::string command(std::string_view kind, const Annotation& annotation) {
                      escaped(fmt::format("{}", fmt::join(lines, "\n")), false));
 }
 
-/// The file that a finding of this id is about, by the role of the input that its family judges.
+/// The file that a finding of this id is about, by the role of the input that its family judges. A
+/// base is seldom part of the repository, so what is said about it has none.
 std::string file_of(const Report& report, std::string_view id) {
   struct Place {
     std::string_view prefix;
@@ -57,9 +58,6 @@ std::string file_of(const Report& report, std::string_view id) {
   static constexpr Place kPlaces[] = {{"landing.", "adapter", "adapter_config.json"},
                                       {"effect.", "adapter", "adapter_config.json"},
                                       {"identity.adapter", "adapter", "adapter_config.json"},
-                                      {"identity.base", "base", "config.json"},
-                                      {"identity.tokenizer", "base", "tokenizer.json"},
-                                      {"identity.template", "base", "tokenizer_config.json"},
                                       {"golden.", "golden", "suite.yaml"}};
   for (const Place& place : kPlaces) {
     if (!id.starts_with(place.prefix)) continue;
