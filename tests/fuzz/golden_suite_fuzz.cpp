@@ -71,22 +71,44 @@ Corpus corpus() {
       "{\"id\":\"a\",\"messages\":[{\"role\":\"user\",\"content\":\"two teas\"}],"
       "\"expected\":\"{}\",\"slice\":\"tea\",\"match\":\"exact\"}\n"
       "{\"id\":7,\"prompt\":\"x\"}\n{\"id\":\"c\",\"ids\":[1,2,3]}\n";
-  return {
-      .seeds = {std::string(kPrompts), suite_of("version: 1", kPrompts),
-                suite_of("version: 1\nname: orders\nprompts: prompts.jsonl\nagainst: same\n"
-                         "max_new_tokens: 48\nstop: [\"</s>\", \"\\n\"]\nstop_ids: [2, 5]\n"
-                         "match: exact\nlimits:\n  golden.text: {min: 0.9, severity: warn}\n",
-                         kPrompts),
-                suite_of("version: 1\nslices:\n  tea: {limits: {golden.text: {min: 0.5}}}\n"
-                         "match: json\nagainst: base\n",
-                         kPrompts)},
-      .dictionary = {kBorder.data(), "\"id\":",     "\"messages\":", "\"prompt\":", "\"ids\":",
-                     "\"expected\":", "\"slice\":", "\"match\":",    "\"role\":",   "\"content\":",
-                     "version: 1",   "stop_ids: ", "stop: ",        "slices: ",    "match: ",
-                     "against: ",    "limits: ",   "prompts: ",     "max_new_tokens: ",
-                     "-1",           "2147483648", "[",             "]",           "{",
-                     "}",            "null",       "\n  ",          "&a ",         "*a",
-                     "\xff"}};
+  return {.seeds = {std::string(kPrompts), suite_of("version: 1", kPrompts),
+                    suite_of("version: 1\nname: orders\nprompts: prompts.jsonl\nagainst: same\n"
+                             "max_new_tokens: 48\nstop: [\"</s>\", \"\\n\"]\nstop_ids: [2, 5]\n"
+                             "match: exact\nlimits:\n  golden.text: {min: 0.9, severity: warn}\n",
+                             kPrompts),
+                    suite_of("version: 1\nslices:\n  tea: {limits: {golden.text: {min: 0.5}}}\n"
+                             "match: json\nagainst: base\n",
+                             kPrompts)},
+          .dictionary = {kBorder.data(),
+                         "\"id\":",
+                         "\"messages\":",
+                         "\"prompt\":",
+                         "\"ids\":",
+                         "\"expected\":",
+                         "\"slice\":",
+                         "\"match\":",
+                         "\"role\":",
+                         "\"content\":",
+                         "version: 1",
+                         "stop_ids: ",
+                         "stop: ",
+                         "slices: ",
+                         "match: ",
+                         "against: ",
+                         "limits: ",
+                         "prompts: ",
+                         "max_new_tokens: ",
+                         "-1",
+                         "2147483648",
+                         "[",
+                         "]",
+                         "{",
+                         "}",
+                         "null",
+                         "\n  ",
+                         "&a ",
+                         "*a",
+                         "\xff"}};
 }
 
 }  // namespace loraproof::fuzz
@@ -103,7 +125,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     put(yaml, text.substr(0, border + 1));
     put(folder.path() / "prompts.jsonl", text.substr(border + kBorder.size()));
   }
-  loraproof::fuzz::only_input_errors(
-      [&] { check(loraproof::golden::read_suite(folder.path())); });
+  loraproof::fuzz::only_input_errors([&] { check(loraproof::golden::read_suite(folder.path())); });
   return 0;
 }

@@ -37,11 +37,12 @@ void check(const MemoryFile& file, std::size_t bytes, loraproof::io::JsonLinesLi
 namespace loraproof::fuzz {
 
 Corpus corpus() {
-  return {.seeds = {"{\"id\":\"a\",\"prompt\":\"x\"}\n{\"id\":2,\"ids\":[1,2,3]}\n",
-                    "\xEF\xBB\xBF{\"a\":null}\r\n\r\n[true,-0.5e3]\r\n\"\\ud83d\\ude00\"",
-                    "1\n\n 2 \n\t\n[[[[]]]]", "{\"k\":1,\"k\":2}\n"},
-          .dictionary = {"\n", "\r\n", "\xEF\xBB\xBF", "\xFF\xFE", "{", "}", "[", "]", "\"", "\\u",
-                         "\\ud800", "null", "true", "1e999", "-0", "NaN", "//", "\xff", "[[[[[[[["}};
+  return {
+      .seeds = {"{\"id\":\"a\",\"prompt\":\"x\"}\n{\"id\":2,\"ids\":[1,2,3]}\n",
+                "\xEF\xBB\xBF{\"a\":null}\r\n\r\n[true,-0.5e3]\r\n\"\\ud83d\\ude00\"",
+                "1\n\n 2 \n\t\n[[[[]]]]", "{\"k\":1,\"k\":2}\n"},
+      .dictionary = {"\n", "\r\n", "\xEF\xBB\xBF", "\xFF\xFE", "{", "}", "[", "]", "\"", "\\u",
+                     "\\ud800", "null", "true", "1e999", "-0", "NaN", "//", "\xff", "[[[[[[[["}};
 }
 
 }  // namespace loraproof::fuzz

@@ -64,8 +64,13 @@ std::string example_value(const Rule& rule, std::string_view field) {
   return std::to_string(std::max<std::int64_t>(rule.min_n, 20));
 }
 
-/// Pairs of a heading and what is said under it; empty ones are left out.
-using Facts = std::vector<std::pair<std::string, std::string>>;
+/// A sentence or pieces of code under a name; left out when it holds neither.
+struct Fact {
+  std::string name;
+  std::string text;
+  std::vector<std::string> code = {};
+};
+using Facts = std::vector<Fact>;
 
 Facts facts_of(const Rule& rule) {
   std::vector<std::string> settings;
@@ -79,9 +84,10 @@ Facts facts_of(const Rule& rule) {
           {"limit", default_limit_of(rule)},
           {"samples", samples_of(rule)},
           {"why this limit", rule.source},
-          {"change it with", fmt::format("{}", fmt::join(settings, ", "))},
+          {"change it with", "", settings},
           {"or in loraproof.yaml",
-           fmt::format("checks: {{{}: {{{}}}}}", rule.id, fmt::join(entries, ", "))}};
+           "",
+           {fmt::format("checks: {{{}: {{{}}}}}", rule.id, fmt::join(entries, ", "))}}};
 }
 
 Facts facts_of(const Setting& setting) {
@@ -95,13 +101,15 @@ Facts facts_of(const Setting& setting) {
   }
   return {{"value", allowed},
           {"default", value},
-          {"change it with", fmt::format("--set {}={}", setting.name, value)},
-          {"or in loraproof.yaml", fmt::format("settings: {{{}: {}}}", setting.name, value)}};
+          {"change it with", "", {fmt::format("--set {}={}", setting.name, value)}},
+          {"or in loraproof.yaml", "", {fmt::format("settings: {{{}: {}}}", setting.name, value)}}};
 }
 
 void add_facts(std::string& out, const Facts& facts) {
-  for (const auto& [name, text] : facts) {
-    if (!text.empty()) out += wrapped("  " + name + ": ", text, 4, kWidth);
+  for (const Fact& fact : facts) {
+    if (!fact.text.empty()) out += wrapped("  " + fact.name + ": ", fact.text, 4, kWidth);
+    if (!fact.code.empty()) out += "  " + fact.name + ":\n";
+    for (const std::string& line : fact.code) out += "    " + line + '\n';
   }
 }
 
@@ -146,17 +154,10 @@ std::string markdown(std::string_view text) {
   return out;
 }
 
-/// Values, commands and yaml in code, sentences as they are.
-std::string markdown_fact(const std::string& name, const std::string& text) {
-  const bool is_code = name == "change it with" || name == "or in loraproof.yaml";
-  if (!is_code) return fmt::format("- {}: {}\n", name, markdown(text));
-  std::string out = fmt::format("- {}: `", name);
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool between = name == "change it with" && text.compare(i, 2, ", ") == 0;
-    out += between ? "`, `" : std::string(1, text[i]);
-    if (between) ++i;
-  }
-  return out + "`\n";
+std::string markdown_fact(const Fact& fact) {
+  if (!fact.text.empty()) return fmt::format("- {}: {}\n", fact.name, markdown(fact.text));
+  if (fact.code.empty()) return "";
+  return fmt::format("- {}: `{}`\n", fact.name, fmt::join(fact.code, "`, `"));
 }
 
 std::string markdown_in_full(const Topic& topic) {
@@ -165,9 +166,7 @@ std::string markdown_in_full(const Topic& topic) {
                        const std::string& explanation, const Facts& facts) {
     out += fmt::format("{}### `{}`\n\n{}.\n\n", out.empty() ? "" : "\n", name, markdown(title));
     if (!explanation.empty()) out += markdown(explanation) + "\n\n";
-    for (const auto& [heading, text] : facts) {
-      if (!text.empty()) out += markdown_fact(heading, text);
-    }
+    for (const Fact& fact : facts) out += markdown_fact(fact);
   };
   for (const Rule* rule : topic.rules) {
     add(rule->id, rule->title, rule->explanation, facts_of(*rule));
@@ -224,12 +223,11 @@ Error unknown_name(const RuleTable& table, std::string_view name) {
   std::vector<std::string> candidates = known;
   candidates.insert(candidates.end(), families.begin(), families.end());
   const std::string nearest = nearest_name(name, candidates);
-  return usage_error(
-      {.message = "no check or setting of this name",
-       .expected = fmt::format("an id, or a family: {}", fmt::join(families, ", ")),
-       .found = std::string(name),
-       .hint = nearest.empty() ? "loraproof explain lists them all"
-                               : fmt::format("did you mean '{}'?", nearest)});
+  return usage_error({.message = "no check or setting of this name",
+                      .expected = fmt::format("an id, or a family: {}", fmt::join(families, ", ")),
+                      .found = std::string(name),
+                      .hint = nearest.empty() ? "loraproof explain lists them all"
+                                              : fmt::format("did you mean '{}'?", nearest)});
 }
 
 }  // namespace

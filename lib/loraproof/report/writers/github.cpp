@@ -73,10 +73,9 @@ std::string file_of(const Report& report, std::string_view id) {
 Annotation annotation_of(const Report& report, const CheckGroup& group) {
   const Check& first = *group.front();
   const bool alone = group.size() == 1;
-  Annotation annotation{
-      .title = alone ? name_with_subject(first)
-                     : fmt::format("{}: {} findings", first.id, group.size()),
-      .file = file_of(report, first.id)};
+  Annotation annotation{.title = alone ? name_with_subject(first)
+                                       : fmt::format("{}: {} findings", first.id, group.size()),
+                        .file = file_of(report, first.id)};
   if (first.status == Status::Inconclusive) annotation.title = "inconclusive: " + annotation.title;
   std::vector<std::string> hints;
   for (std::size_t i = 0; i < std::min(group.size(), kMaxFindings); ++i) {

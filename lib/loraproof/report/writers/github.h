@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The report as workflow commands of GitHub Actions, which show as annotations of the run and of the
-// changed files.
+// The report as workflow commands of GitHub Actions, which show as annotations of the run and of
+// the changed files.
 #pragma once
 
 #include <string>

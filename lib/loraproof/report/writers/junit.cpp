@@ -26,7 +26,8 @@ std::string xml(std::string_view text) {
       case '\'': out += "&apos;"; continue;
       default: break;
     }
-    if (safe.compare(i, 2, "\xEF\xBF") == 0 && i + 2 < safe.size() && (safe[i + 2] & 0x3E) == 0x3E) {
+    if (safe.compare(i, 2, "\xEF\xBF") == 0 && i + 2 < safe.size() &&
+        (safe[i + 2] & 0x3E) == 0x3E) {
       out += (safe[i + 2] & 1) == 0 ? "\\ufffe" : "\\uffff";
       i += 2;
     } else {
@@ -120,8 +121,7 @@ std::string write_case(const Case& one) {
     out += fmt::format("\n      <skipped message=\"{}: {}\"/>", name_of(check.status),
                        xml(check.message));
   }
-  const bool needs_figures =
-      one.result == Result::Skipped && check.status == Status::Inconclusive;
+  const bool needs_figures = one.result == Result::Skipped && check.status == Status::Inconclusive;
   if (check.status == Status::Warn) {
     out += fmt::format("\n      <system-out>warning: {}</system-out>", body(check));
   } else if (needs_figures || (one.result == Result::Passed && !all_figures(check).empty())) {

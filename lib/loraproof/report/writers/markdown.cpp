@@ -46,8 +46,8 @@ std::string code(std::string_view text) {
   return "<code>" + escaped(printable(shortened(text))) + "</code>";
 }
 
-/// Sentences. A zero-width space keeps "@name" from being a mention, "#1" from being a reference and
-/// "http://" from being a link.
+/// Sentences. A zero-width space keeps "@name" from being a mention, "#1" from being a reference
+/// and "http://" from being a link.
 std::string prose(std::string_view text) {
   std::string out;
   const std::string safe = escaped(printable(shortened(text)));
@@ -82,9 +82,9 @@ std::string row_of(const Check& check, bool with_status) {
     row += " | ";
   }
   row += code(check.id) + " | " + (check.subject.empty() ? "" : code(check.subject)) + " | ";
-  for (const std::string& figure : {value_figure(check), limit_figure(check),
-                                    interval_figure(check),
-                                    check.n ? std::to_string(*check.n) : std::string()}) {
+  for (const std::string& figure :
+       {value_figure(check), limit_figure(check), interval_figure(check),
+        check.n ? std::to_string(*check.n) : std::string()}) {
     row += figure + " | ";
   }
   row += prose(check.message);
@@ -101,15 +101,13 @@ class MarkdownWriter {
     if (report_.error) error();
     findings();
     prompts();
-    folded_checks("passed",
-                  [](const Check& check) {
-                    return check.status == Status::Pass && check.severity != Severity::Info;
-                  });
+    folded_checks("passed", [](const Check& check) {
+      return check.status == Status::Pass && check.severity != Severity::Info;
+    });
     folded_checks("reported only", [](const Check& check) {
       return check.status == Status::Pass && check.severity == Severity::Info;
     });
-    folded_checks("skipped",
-                  [](const Check& check) { return check.status == Status::Skipped; });
+    folded_checks("skipped", [](const Check& check) { return check.status == Status::Skipped; });
     run();
     return std::move(out_);
   }
@@ -123,8 +121,8 @@ class MarkdownWriter {
   }
 
   void heading() {
-    out_ += fmt::format("## loraproof {}: {}\n\n", prose(report_.command),
-                        name_of(report_.verdict()));
+    out_ +=
+        fmt::format("## loraproof {}: {}\n\n", prose(report_.command), name_of(report_.verdict()));
     if (!report_.error || !report_.checks.empty()) out_ += count_line(report_) + "\\\n";
     if (const std::string note = verdict_note(report_); !note.empty()) out_ += note + "\\\n";
     out_ += fmt::format("loraproof {}", prose(report_.tool.version));
@@ -170,8 +168,8 @@ class MarkdownWriter {
         ++shown;
       }
       if (shown == group.size()) continue;
-      left_out += fmt::format("{}{} more of {}", left_out.empty() ? "" : ", ",
-                              group.size() - shown, code(group.front()->id));
+      left_out += fmt::format("{}{} more of {}", left_out.empty() ? "" : ", ", group.size() - shown,
+                              code(group.front()->id));
     }
     out_ += '\n';
     if (!left_out.empty()) out_ += fmt::format("Not shown: {}.\n\n", left_out);
@@ -193,9 +191,8 @@ class MarkdownWriter {
   void prompts() {
     const std::vector<Divergence> all = divergences(report_);
     if (all.empty()) return;
-    out_ += fmt::format(
-        "<details><summary>prompts whose answer differs ({} of {})</summary>\n\n", all.size(),
-        report_.prompts.size());
+    out_ += fmt::format("<details><summary>prompts whose answer differs ({} of {})</summary>\n\n",
+                        all.size(), report_.prompts.size());
     std::size_t shown = 0;
     while (shown < all.size() && add_within(kPromptsBudget, prompt_text(all[shown]))) ++shown;
     if (shown < all.size()) out_ += fmt::format("Not shown: {} more.\n\n", all.size() - shown);

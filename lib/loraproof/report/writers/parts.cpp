@@ -39,8 +39,8 @@ std::string from_text(const Json& prompt) {
                         now.value_or(""));
   }
   if (const auto margin = first->find("margin"); margin != first->end() && margin->is_number()) {
-    text += fmt::format("{}margin {}", text.empty() ? "" : ", ",
-                        format_number(margin->get<double>()));
+    text +=
+        fmt::format("{}margin {}", text.empty() ? "" : ", ", format_number(margin->get<double>()));
   }
   return text;
 }
