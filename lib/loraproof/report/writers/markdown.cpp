@@ -2,7 +2,9 @@
 #include "loraproof/report/writers/markdown.h"
 
 #include <algorithm>
+#include <cctype>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <utility>
 #include <vector>
 
@@ -13,10 +15,12 @@ namespace loraproof::report {
 namespace {
 
 // What the sections may fill the document to, in bytes; the limit of GitHub counts characters.
+constexpr std::size_t kInputsBudget = 6000;
 constexpr std::size_t kFindingsBudget = 30000;
 constexpr std::size_t kPromptsBudget = 48000;
 constexpr std::size_t kRestBudget = 60000;
 constexpr std::size_t kRowsPerId = 10;
+constexpr std::size_t kMaxLeftOut = 10;  // ids of checks named as left out
 constexpr std::size_t kMaxTextBytes = 2000;
 
 /// At most kMaxTextBytes, cut between characters.
@@ -27,15 +31,22 @@ std::string shortened(std::string_view text) {
   return fmt::format("{}... ({} bytes more)", text.substr(0, end), text.size() - end);
 }
 
-/// Every character that means something to Markdown or HTML as an entity.
+bool is_alphanumeric(std::string_view text, std::size_t at) {
+  return at < text.size() && std::isalnum(static_cast<unsigned char>(text[at])) != 0;
+}
+
+/// Every character that means something to Markdown or HTML as an entity. An underscore inside a
+/// word means nothing, and names are full of them.
 std::string escaped(std::string_view text) {
-  static constexpr std::string_view kMeaningful = "&<>|`*_[]\\~#\"$";
+  static constexpr std::string_view kMeaningful = "&<>|`*_[]\\~#$";
   std::string out;
-  for (const char c : text) {
-    if (kMeaningful.find(c) == std::string_view::npos) {
-      out += c;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool in_word =
+        text[i] == '_' && i > 0 && is_alphanumeric(text, i - 1) && is_alphanumeric(text, i + 1);
+    if (in_word || kMeaningful.find(text[i]) == std::string_view::npos) {
+      out += text[i];
     } else {
-      out += fmt::format("&#{};", static_cast<int>(c));
+      out += fmt::format("&#{};", static_cast<int>(text[i]));
     }
   }
   return out;
@@ -136,7 +147,7 @@ class MarkdownWriter {
       std::string item = fmt::format("- {}: {}", prose(input.role), code(input.path));
       // Twelve hex digits tell two inputs apart; the JSON report has the whole digest.
       if (!input.sha256.empty()) item += " " + code(input.sha256.substr(0, 7 + 12));
-      if (!add_within(kFindingsBudget, item + '\n')) break;
+      if (!add_within(kInputsBudget, item + '\n')) break;
     }
     if (!report_.inputs.empty()) out_ += '\n';
   }
@@ -160,22 +171,34 @@ class MarkdownWriter {
     out_ +=
         "| status | check | subject | value | limit | interval | n | found |\n"
         "|---|---|---|---|---|---|---|---|\n";
-    std::string left_out;
+    std::vector<std::string> left_out;
     for (const CheckGroup& group : groups) {
       std::size_t shown = 0;
       while (shown < std::min(group.size(), kRowsPerId) &&
              add_within(kFindingsBudget, row_of(*group[shown], true))) {
         ++shown;
       }
-      if (shown == group.size()) continue;
-      left_out += fmt::format("{}{} more of {}", left_out.empty() ? "" : ", ", group.size() - shown,
-                              code(group.front()->id));
+      if (shown < group.size()) {
+        left_out.push_back(
+            fmt::format("{} more of {}", group.size() - shown, code(group.front()->id)));
+      }
     }
     out_ += '\n';
-    if (!left_out.empty()) out_ += fmt::format("Not shown: {}.\n\n", left_out);
+    not_shown(std::move(left_out));
     out_ += fmt::format(
         "`loraproof explain {}` says what a check means and how to change its limit.\n\n",
         groups.size() == 1 ? escaped(printable(groups.front().front()->id)) : "ID");
+  }
+
+  /// A few by name, the rest as a number.
+  void not_shown(std::vector<std::string> names) {
+    if (names.empty()) return;
+    if (names.size() > kMaxLeftOut) {
+      const std::size_t rest = names.size() - kMaxLeftOut;
+      names.resize(kMaxLeftOut);
+      names.push_back(fmt::format("those of {} other checks", rest));
+    }
+    out_ += fmt::format("Not shown: {}.\n\n", fmt::join(names, ", "));
   }
 
   static std::string prompt_text(const Divergence& each) {
