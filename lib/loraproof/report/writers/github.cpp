@@ -113,43 +113,46 @@ std::string commands(std::string_view kind, std::vector<Annotation> annotations)
   return out;
 }
 
-using Keep = bool (*)(const Check&);
-
-void add_all(const Report& report, std::vector<Annotation>& annotations, Keep keep) {
-  for (const CheckGroup& group : grouped_checks(report, keep)) {
-    annotations.push_back(annotation_of(report, group));
+/// The order in which annotations are shown: what failed, what could not be decided though it had
+/// to be, what warned, the rest.
+int importance(const Check& check) {
+  switch (check.status) {
+    case Status::Fail: return 0;
+    case Status::Inconclusive: return check.required ? 1 : 3;
+    default: return 2;
   }
+}
+
+std::vector<Annotation> annotations_of(const Report& report, bool failing) {
+  std::vector<Annotation> annotations;
+  for (int level = 0; level < 4; ++level) {
+    const auto keep = [&](const Check& check) {
+      const bool passed = check.status == Status::Pass || check.status == Status::Skipped;
+      return !passed && importance(check) == level && fails_gate(check, report.gate) == failing;
+    };
+    for (const CheckGroup& group : grouped_checks(report, keep)) {
+      annotations.push_back(annotation_of(report, group));
+    }
+  }
+  return annotations;
 }
 
 }  // namespace
 
 std::string write_github(const Report& report, const WriterOptions&) {
-  std::vector<Annotation> errors;
-  std::vector<Annotation> warnings;
+  std::vector<Annotation> errors = annotations_of(report, true);
   if (report.error) {
     const ErrorDetail& detail = report.error->detail;
     Annotation error{
         .title = "loraproof " + report.command, .file = detail.file, .lines = {detail.message}};
     for (std::string& line : error_lines(detail)) error.lines.push_back(std::move(line));
-    errors.push_back(std::move(error));
+    errors.insert(errors.begin(), std::move(error));
   }
-  add_all(report, errors, [](const Check& check) { return check.status == Status::Fail; });
-  const bool undecided_fails = report.gate.inconclusive == InconclusiveExit::Fail;
-  // A required check that could not be decided keeps the verdict from a pass: before the others.
-  add_all(report, undecided_fails ? errors : warnings, [](const Check& check) {
-    return check.status == Status::Inconclusive && check.required;
-  });
-  add_all(report, report.gate.fail_on == FailOn::Warn ? errors : warnings,
-          [](const Check& check) { return check.status == Status::Warn; });
-  add_all(report, warnings, [](const Check& check) {
-    return check.status == Status::Inconclusive && !check.required;
-  });
-
   Annotation verdict{.title = fmt::format("loraproof {}", report.command),
                      .lines = {fmt::format("verdict: {}", name_of(report.verdict()))}};
   if (!report.checks.empty()) verdict.lines.push_back(count_line(report));
   if (std::string note = verdict_note(report); !note.empty()) verdict.lines.push_back(note);
-  return commands("error", std::move(errors)) + commands("warning", std::move(warnings)) +
+  return commands("error", std::move(errors)) + commands("warning", annotations_of(report, false)) +
          command("notice", verdict);
 }
 

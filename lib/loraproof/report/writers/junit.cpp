@@ -45,18 +45,6 @@ struct Case {
   const Check* check = nullptr;
 };
 
-/// Whether this check is one of those that the gate fails on.
-bool fails(const Check& check, const GateOptions& gate) {
-  switch (check.status) {
-    case Status::Fail: return true;
-    case Status::Warn: return gate.fail_on == FailOn::Warn;
-    case Status::Inconclusive:
-      return gate.inconclusive == InconclusiveExit::Fail && check.required &&
-             check.severity == Severity::Error;
-    default: return false;
-  }
-}
-
 std::vector<Case> cases_of(const Report& report) {
   std::vector<Case> cases;
   std::map<std::string, int> seen;
@@ -68,9 +56,9 @@ std::vector<Case> cases_of(const Report& report) {
         name = fmt::format("{} #{}", name_with_subject(*check), nth);
       }
       const bool open = check->status == Status::Skipped || check->status == Status::Inconclusive;
-      const Result result = fails(*check, report.gate) ? Result::Failed
-                            : open                     ? Result::Skipped
-                                                       : Result::Passed;
+      const Result result = fails_gate(*check, report.gate) ? Result::Failed
+                            : open                          ? Result::Skipped
+                                                            : Result::Passed;
       cases.push_back({std::move(name), result, check});
     }
   }

@@ -47,7 +47,8 @@ std::string from_text(const Json& prompt) {
 
 }  // namespace
 
-std::vector<CheckGroup> grouped_checks(const Report& report, bool (*keep)(const Check&)) {
+std::vector<CheckGroup> grouped_checks(const Report& report,
+                                       const std::function<bool(const Check&)>& keep) {
   std::vector<CheckGroup> groups;
   std::map<std::string, std::size_t, std::less<>> index;
   for (const Check& check : report.checks) {
@@ -57,6 +58,17 @@ std::vector<CheckGroup> grouped_checks(const Report& report, bool (*keep)(const 
     groups[place->second].push_back(&check);
   }
   return groups;
+}
+
+bool fails_gate(const Check& check, const GateOptions& gate) {
+  switch (check.status) {
+    case Status::Fail: return true;
+    case Status::Warn: return gate.fail_on == FailOn::Warn;
+    case Status::Inconclusive:
+      return gate.inconclusive == InconclusiveExit::Fail && check.required &&
+             check.severity == Severity::Error;
+    default: return false;
+  }
 }
 
 std::string name_with_subject(const Check& check) {

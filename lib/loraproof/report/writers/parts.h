@@ -3,7 +3,7 @@
 // differs. Strings come as they are in the report; escaping is each format's own business.
 #pragma once
 
-#include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,7 +17,11 @@ using CheckGroup = std::vector<const Check*>;
 
 /// The checks that `keep` accepts, grouped by id in the order in which the ids first appear.
 [[nodiscard]] std::vector<CheckGroup> grouped_checks(const Report& report,
-                                                     bool (*keep)(const Check&));
+                                                     const std::function<bool(const Check&)>& keep);
+
+/// Whether the gate fails on this check: it failed, or what --fail-on and --inconclusive make as
+/// bad as that.
+[[nodiscard]] bool fails_gate(const Check& check, const GateOptions& gate);
 
 /// "golden.text [support]", or the id alone.
 [[nodiscard]] std::string name_with_subject(const Check& check);
