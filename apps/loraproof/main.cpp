@@ -77,14 +77,18 @@ ExitCode emit(report::Report report, const OutputOptions& output,
       {"pass", report::InconclusiveExit::Pass},
       {"fail", report::InconclusiveExit::Fail}};
   report.gate.inconclusive = kInconclusive.at(output.inconclusive);
-  for (const ReportFile& file : files) {
+  const auto attempt = [&report](const auto& write) {
     try {
-      write_file_atomically(file.path, file.writer->write(report, {}));
+      write();
     } catch (const Error& error) {
       complain(std::string("error: ") + error.what());
       if (!report.error) report.error = report::ReportError{error.kind(), error.detail()};
     }
+  };
+  for (const ReportFile& file : files) {
+    attempt([&] { write_file_atomically(file.path, file.writer->write(report, {})); });
   }
+  if (output.format == "github") attempt([&] { append_step_summary(report); });
   write_stdout(report::writer_named(output.format).write(report, {.colour = use_colour()}));
   return report.exit_code();
 }
@@ -128,8 +132,13 @@ int main_checked(int argc, char** argv) {
       "Exit codes: 0 pass, 1 gate failed, 2 usage, 3 input unusable, 4 inconclusive, 5 internal.\n"
       "loraproof SUBCOMMAND --help tells more; docs/ has a page for each.");
   std::map<std::string, std::pair<RunCommand, OutputOptions>> commands;
+  std::map<std::string, PrintCommand> printers;
   for (const Subcommand& subcommand : subcommands()) {
     CLI::App* sub = app.add_subcommand(subcommand.name, subcommand.summary);
+    if (subcommand.add_print != nullptr) {
+      printers[subcommand.name] = subcommand.add_print(*sub);
+      continue;
+    }
     auto& [command, output] = commands[subcommand.name];
     command = subcommand.add(*sub);
     add_output_flags(*sub, output);
@@ -147,6 +156,10 @@ int main_checked(int argc, char** argv) {
     return to_int(ExitCode::Usage);
   }
   const std::string name = app.get_subcommands().front()->get_name();
+  if (const auto printer = printers.find(name); printer != printers.end()) {
+    write_stdout(printer->second());
+    return to_int(ExitCode::Pass);
+  }
   const auto& [command, output] = commands.at(name);
   return to_int(run(name, command, output));
 }

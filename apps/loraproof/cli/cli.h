@@ -26,11 +26,16 @@ struct OutputOptions {
 
 using RunCommand = std::function<report::Report(commands::Context&)>;
 
-/// A subcommand adds its flags to `app` and returns what to run with them once they are parsed.
+/// What a subcommand that judges nothing prints to stdout; it has no report and none of its flags.
+using PrintCommand = std::function<std::string()>;
+
+/// A subcommand adds its flags to `app` and returns what to run with them once they are parsed: one
+/// of `add` and `add_print` is set.
 struct Subcommand {
   const char* name;
   const char* summary;
   RunCommand (*add)(CLI::App& app);
+  PrintCommand (*add_print)(CLI::App& app) = nullptr;
 };
 
 [[nodiscard]] std::span<const Subcommand> subcommands();
@@ -38,11 +43,16 @@ struct Subcommand {
 // One per file in this folder.
 RunCommand add_validate(CLI::App& app);
 RunCommand add_inspect(CLI::App& app);
+PrintCommand add_explain(CLI::App& app);
 
 // Flags that several subcommands share.
 void add_engine_flags(CLI::App& app, commands::EngineOptions& options, std::string& memory);
 void add_policy_flags(CLI::App& app, commands::PolicyOptions& options);
 void add_output_flags(CLI::App& app, OutputOptions& options);
+
+/// Appends the report as Markdown to the file that GITHUB_STEP_SUMMARY names; does nothing without
+/// it. Throws an input Error when the file cannot be written.
+void append_step_summary(const report::Report& report);
 
 /// "1GiB", "512MB", "1073741824" -> bytes. A usage Error for anything else, and for 0.
 [[nodiscard]] std::uint64_t parse_size(const std::string& text);

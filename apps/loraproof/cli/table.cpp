@@ -11,6 +11,8 @@ std::span<const Subcommand> subcommands() {
                  "Does this adapter, on this base, still behave as its golden set says?",
                  add_validate},
       Subcommand{"inspect", "What is in this adapter, and does it fit this base?", add_inspect},
+      Subcommand{"explain", "What does this check or setting mean, and how is it changed?", nullptr,
+                 add_explain},
   };
   return kSubcommands;
 }

@@ -10,8 +10,7 @@ int main(int argc, char** argv) {
   if (argc != 2) return 2;
   for (const auto& [name, report] : loraproof::report::test::sample_reports()) {
     for (const auto& row : loraproof::report::writers()) {
-      const auto file =
-          std::string(name) + "." + (row.name == "text" ? "txt" : std::string(row.name));
+      const std::string file = loraproof::report::test::approved_file(name, row.name);
       loraproof::write_file_atomically(std::filesystem::path(argv[1]) / file,
                                        row.write(report, {}));
     }

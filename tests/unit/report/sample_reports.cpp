@@ -156,7 +156,22 @@ Report hostile_report() {
                     .required = true,
                     .value = INFINITY,
                     .message = "no base tensor \"\x80\xE2\x80\xAEtxet\" \xC3\xA9t\xC3\xA9"}};
-  report.prompts = Json::array({{{"id", "\r\x07"}, {"diverged", true}, {"text", ""}}});
+  // Markup of the formats: table cells, HTML, mentions, links, CDATA, workflow commands, and
+  // U+FFFE, which is valid UTF-8 and not allowed in XML.
+  report.checks.push_back(
+      {.id = "golden.text",
+       .subject = "a|b`c`<b>&amp;\"'",
+       .status = Status::Warn,
+       .severity = Severity::Warn,
+       .value = 0.5,
+       .limit = Limit{.min = 0.95},
+       .message = "@admin #1 [x](http://evil.test) **b** ]]>\n::error::forged%0A",
+       .hint = "<script>alert(1)</script> \xEF\xBF\xBE \xEF\xBF\xBF"});
+  report.prompts = Json::array({{{"id", "\r\x07"}, {"diverged", true}, {"text", ""}},
+                                {{"id", "::warning::x"},
+                                 {"diverged", true},
+                                 {"reference_text", "</pre></details>@admin\n\n| a |"},
+                                 {"text", "]]>\n```\n::error::forged"}}});
   return report;
 }
 

@@ -19,4 +19,13 @@ struct SampleReport {
 
 [[nodiscard]] std::vector<SampleReport> sample_reports();
 
+/// The name of a sample's approved file in a format: "fail.xml" for junit.
+[[nodiscard]] inline std::string approved_file(std::string_view name, std::string_view format) {
+  const std::string_view extension = format == "text"       ? "txt"
+                                     : format == "junit"    ? "xml"
+                                     : format == "markdown" ? "md"
+                                                            : format;
+  return std::string(name) + "." + std::string(extension);
+}
+
 }  // namespace loraproof::report::test

@@ -153,7 +153,7 @@ TEST_CASE("bytes that aren't UTF-8 become U+FFFD in json") {
 }
 
 TEST_CASE("a format is found by name, and an unknown one names the nearest") {
-  CHECK(writer_names() == std::vector<std::string>{"text", "json"});
+  CHECK(writer_names() == std::vector<std::string>{"text", "json", "markdown", "junit", "github"});
   CHECK(writer_named("json").write == &write_json);
   try {
     (void)writer_named("jsn");
@@ -161,7 +161,8 @@ TEST_CASE("a format is found by name, and an unknown one names the nearest") {
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::Usage);
     CHECK(std::string(error.what()) ==
-          "unknown report format: expected one of text, json, found jsn; did you mean 'json'?");
+          "unknown report format: expected one of text, json, markdown, junit, github, found "
+          "jsn; did you mean 'json'?");
   }
   CHECK_THROWS_AS(writer_named(""), Error);
 }

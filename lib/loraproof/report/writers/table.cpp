@@ -7,7 +7,10 @@
 
 #include "loraproof/core/error.h"
 #include "loraproof/core/suggest.h"
+#include "loraproof/report/writers/github.h"
 #include "loraproof/report/writers/json.h"
+#include "loraproof/report/writers/junit.h"
+#include "loraproof/report/writers/markdown.h"
 #include "loraproof/report/writers/text.h"
 
 namespace loraproof::report {
@@ -16,6 +19,9 @@ namespace {
 constexpr WriterRow kWriters[] = {
     {"text", "for people: findings first, then the figures", write_text},
     {"json", "for programs: schema loraproof.report/1", write_json},
+    {"markdown", "for comments on pull requests and step summaries", write_markdown},
+    {"junit", "for CI servers: JUnit XML, one test case a check", write_junit},
+    {"github", "for GitHub Actions: annotations, and the step summary", write_github},
 };
 
 }  // namespace
