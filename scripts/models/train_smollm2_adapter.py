@@ -9,7 +9,11 @@ that make_smollm2.py writes.
     train_smollm2_adapter.py --base DIR --adapter DIR --suite DIR
     train_smollm2_adapter.py --base DIR --adapter DIR --suite DIR --measure-only
 
-Runs on one CPU thread from a fixed seed; about ten minutes. Needs torch, transformers, peft.
+Revisions of it: --seed for another initialisation and order of the data, --pairs and --steps for
+less training. The orders, and so the suite, stay the same whatever is given; the defaults are what
+made tests/fixtures/smollm2/adapter.
+
+Runs on one CPU thread; about ten minutes. Needs torch, transformers, peft.
 """
 
 import argparse
@@ -28,6 +32,7 @@ SEED = 20261124
 TRAINING_PAIRS, HELD_OUT_PROMPTS = 600, 40
 STEPS, BATCH, RATE = 150, 8, 6e-4
 MAX_NEW_TOKENS = 32
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 SYSTEM = "Extract the order as JSON."
 PEOPLE = [
@@ -77,11 +82,20 @@ def as_prompt(rng, order):
 
 
 def make_prompts():
+    """(training set, golden prompts)."""
     rng = random.Random(SEED)
     taken = set()
     held_out = [as_prompt(rng, order) for order in draw_orders(rng, HELD_OUT_PROMPTS, taken)]
     training = [as_prompt(rng, order) for order in draw_orders(rng, TRAINING_PAIRS, taken)]
     return training, held_out
+
+
+def unseen_prompts(seed, count=HELD_OUT_PROMPTS):
+    """Other orders, drawn from `seed`, that neither the training set nor the golden suite holds."""
+    made = [prompt for prompts in make_prompts() for prompt in prompts]
+    taken = {tuple(json.loads(prompt["expected"]).values()) for prompt in made}
+    rng = random.Random(seed)
+    return [as_prompt(rng, order) for order in draw_orders(rng, count, taken)]
 
 
 def write_suite(folder, held_out):
@@ -119,10 +133,10 @@ def batch_of(tokenizer, prompts):
     return ids, labels
 
 
-def train(base, folder, training):
+def train(base, folder, training, steps, seed, dtype):
     tokenizer = AutoTokenizer.from_pretrained(base)
-    # The base stays BF16, as it is deployed; PEFT keeps the adapter's weights in float32.
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
+    # The base's values are BF16, as it is deployed; PEFT keeps the adapter's weights in float32.
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
     lora = LoraConfig(
         r=8,
         lora_alpha=16,
@@ -134,12 +148,12 @@ def train(base, folder, training):
     decoder, head = tuned.base_model.model.model, tuned.base_model.model.lm_head
     weights = [weight for weight in tuned.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=RATE, weight_decay=0.0)
-    rng = random.Random(SEED + 1)
+    rng = random.Random(seed + 1)
     order = []
     tuned.train()
     began = time.monotonic()
-    for step in range(STEPS):
-        factor = min(1.0, (step + 1) / 10) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / STEPS)))
+    for step in range(steps):
+        factor = min(1.0, (step + 1) / 10) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
         optimizer.param_groups[0]["lr"] = RATE * factor
         if len(order) < BATCH:
             order = rng.sample(training, len(training))
@@ -155,7 +169,7 @@ def train(base, folder, training):
         optimizer.step()
         if (step + 1) % 10 == 0:
             spent = time.monotonic() - began
-            print(f"step {step + 1}/{STEPS}, loss {loss.item():.4f}, {spent:.0f} s", flush=True)
+            print(f"step {step + 1}/{steps}, loss {loss.item():.4f}, {spent:.0f} s", flush=True)
     tuned.save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
     path = folder / "adapter_model.safetensors"
@@ -171,26 +185,32 @@ def train(base, folder, training):
 
 
 @torch.no_grad()
+def answers(base, adapter, dtype, prompts):
+    """What the base, with the adapter where there is one, says to each prompt, greedily."""
+    tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
+    asks = [tokenizer.decode(prompt_ids(tokenizer, prompt)) for prompt in prompts]
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
+    if adapter is not None:
+        model = PeftModel.from_pretrained(model, adapter)
+    model.eval()
+    said = []
+    for start in range(0, len(asks), 8):
+        batch = tokenizer(asks[start : start + 8], return_tensors="pt", padding=True)
+        result = model.generate(**batch, max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
+        fresh = result[:, batch["input_ids"].shape[1] :]
+        said += tokenizer.batch_decode(fresh, skip_special_tokens=True)
+    return said
+
+
 def measure(base, adapter, suite):
     lines = (suite / "prompts.jsonl").read_text(encoding="utf-8").splitlines()
     prompts = [json.loads(line) for line in lines]
-    tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
-    asks = [tokenizer.decode(prompt_ids(tokenizer, prompt)) for prompt in prompts]
-    for dtype in (torch.bfloat16, torch.float32):
+    for name, dtype in DTYPES.items():
         for folder in (None, adapter):
-            model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
-            if folder is not None:
-                model = PeftModel.from_pretrained(model, folder)
-            model.eval()
-            said = []
-            for start in range(0, len(asks), 8):
-                batch = tokenizer(asks[start : start + 8], return_tensors="pt", padding=True)
-                result = model.generate(**batch, max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
-                fresh = result[:, batch["input_ids"].shape[1] :]
-                said += tokenizer.batch_decode(fresh, skip_special_tokens=True)
+            said = answers(base, folder, dtype, prompts)
             wrong = [(s, p["expected"]) for s, p in zip(said, prompts) if s != p["expected"]]
-            name = f"base{'' if folder is None else ' + adapter'}, {str(dtype)[6:]}"
-            print(f"{name}: exact {len(prompts) - len(wrong)}/{len(prompts)}", flush=True)
+            what = f"base{'' if folder is None else ' + adapter'}, {name}"
+            print(f"{what}: exact {len(prompts) - len(wrong)}/{len(prompts)}", flush=True)
             for found, expected in wrong[: 3 if folder is None else None]:
                 print(f"    expected {expected}\n    found    {found!r}")
 
@@ -200,14 +220,24 @@ def main():
     parser.add_argument("--base", type=Path, required=True, help="what make_smollm2.py wrote")
     parser.add_argument("--adapter", type=Path, required=True, help="adapter folder")
     parser.add_argument("--suite", type=Path, required=True, help="golden suite folder")
+    parser.add_argument("--seed", type=int, default=SEED, help="of initialisation and data order")
+    parser.add_argument("--pairs", type=int, default=TRAINING_PAIRS, help="use the first of them")
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"of {BATCH} pairs")
+    parser.add_argument(
+        "--compute", choices=DTYPES, default="bf16", help="in training; fp32 for CPUs without BF16"
+    )
     parser.add_argument("--measure-only", action="store_true", help="train nothing")
     arguments = parser.parse_args()
+    if not BATCH <= arguments.pairs <= TRAINING_PAIRS or arguments.steps < 1:
+        parser.error(f"--pairs is {BATCH} to {TRAINING_PAIRS}, --steps at least 1")
     torch.set_num_threads(1)
-    torch.manual_seed(SEED)
+    torch.manual_seed(arguments.seed)
     if not arguments.measure_only:
         training, held_out = make_prompts()
         write_suite(arguments.suite, held_out)
-        train(arguments.base, arguments.adapter, training)
+        pairs = training[: arguments.pairs]
+        dtype = DTYPES[arguments.compute]
+        train(arguments.base, arguments.adapter, pairs, arguments.steps, arguments.seed, dtype)
     measure(arguments.base, arguments.adapter, arguments.suite)
 
 

@@ -11,107 +11,38 @@ import json
 import pathlib
 import shutil
 import struct
-from collections.abc import Callable
 
 import torch
-from live_support import fresh_folder, generator, read_json, write_json
-from safetensors.torch import load_file, save_file
+from fault_support import (
+    ADAPTER,
+    FAIL,
+    INCONCLUSIVE,
+    INPUT,
+    PASS,
+    PREFIX,
+    USAGE,
+    Case,
+    case_adder,
+    change_one,
+    copy_adapter,
+    copy_base,
+    copy_golden,
+    edit_tokenizer,
+    hostile,
+    layer_count,
+    merged_base,
+    noisy,
+    renamed,
+    set_first,
+    some,
+    with_header,
+)
+from live_support import fresh_folder, read_json, write_json
+from safetensors.torch import load_file
 from zoo_layouts import cache, config4, sharded
 
-PASS, FAIL, USAGE, INPUT, INCONCLUSIVE = 0, 1, 2, 3, 4
-ADAPTER = "adapter_model.safetensors"
-PREFIX = "base_model.model."
-
-
-@dataclasses.dataclass
-class Inputs:
-    """What a run is given: three folders (adapter None: merged), more words, more environment."""
-
-    base: pathlib.Path | str
-    adapter: pathlib.Path | None
-    golden: pathlib.Path
-    words: tuple = ()
-    environment: dict = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    name: str
-    exit_status: int
-    make: Callable  # (Inputs, empty folder) -> Inputs
-    finds: tuple = ()  # check ids that must have failed; "id=status" for another status
-    says: str = ""  # regular expression that the error must match
-    any_of: tuple = ()  # at least one of these must have failed
-
-
 CASES: list[Case] = []
-
-
-def case(name, exit_status, finds=(), says="", any_of=()):
-    def add(make):
-        CASES.append(Case(name, exit_status, make, tuple(finds), says, tuple(any_of)))
-        return make
-
-    return add
-
-
-def copy_adapter(inputs, folder, tensors=None, config=None):
-    """The adapter with tensors (dict -> dict) and configuration fields changed."""
-    copy = folder / inputs.adapter.name
-    shutil.copytree(inputs.adapter, copy)
-    if tensors:
-        save_file(tensors(load_file(inputs.adapter / ADAPTER)), copy / ADAPTER, {"format": "pt"})
-    if config:
-        write_json(copy / "adapter_config.json", {**read_json(copy / "adapter_config.json"), **config})
-    return dataclasses.replace(inputs, adapter=copy)
-
-
-def copy_base(inputs, folder, tensors=None, config=None):
-    copy = folder / "base"
-    shutil.copytree(inputs.base, copy)
-    if tensors:
-        path = copy / "model.safetensors"
-        save_file(tensors(load_file(path)), path, {"format": "pt"})
-    if config:
-        write_json(copy / "config.json", {**read_json(copy / "config.json"), **config})
-    return dataclasses.replace(inputs, base=copy)
-
-
-def copy_golden(inputs, folder):
-    copy = folder / "suite"
-    shutil.copytree(inputs.golden, copy)
-    return dataclasses.replace(inputs, golden=copy)
-
-
-def some(tensors, part):
-    """The first tensor name, in order, that holds the word."""
-    return next(name for name in sorted(tensors) if part in name)
-
-
-def change_one(tensors, part, change):
-    name = some(tensors, part)
-    return {**tensors, name: change(tensors[name].clone()).contiguous()}
-
-
-def noisy(tensor, size, name):
-    noise = torch.randn(tensor.shape, generator=generator(name)).to(tensor.dtype)
-    return tensor + size * tensor.float().std().to(tensor.dtype) * noise
-
-
-def set_first(value):
-    def change(tensor):
-        tensor.view(-1)[0] = value
-        return tensor
-
-    return change
-
-
-def layer_count(inputs):
-    return read_json(pathlib.Path(inputs.base) / "config.json")["num_hidden_layers"]
-
-
-def renamed(tensors, rename):
-    return {rename(name): tensor for name, tensor in tensors.items()}
+case = case_adder(CASES)
 
 
 # ---- the adapter's tensors ----
@@ -264,18 +195,6 @@ def _(inputs, folder):
 # ---- the base ----
 
 
-def merged_base(inputs, folder):
-    """A bf16 copy with the adapter merged by PEFT."""
-    import oracle
-
-    model = oracle.load(inputs.base, inputs.adapter, torch.bfloat16).merge_and_unload()
-    model.save_pretrained(fresh_folder(folder / "merged"))
-    for path in pathlib.Path(inputs.base).iterdir():
-        if path.name.startswith(("tokenizer", "chat_template", "special_tokens", "vocab", "merges")):
-            shutil.copy(path, folder / "merged")
-    return folder / "merged"
-
-
 @case("already-merged", FAIL, ["effect.already_merged"])
 def _(inputs, folder):
     return dataclasses.replace(inputs, base=merged_base(inputs, folder))
@@ -334,14 +253,6 @@ def _(inputs, folder):
 # ---- tokenizer and chat template ----
 
 
-def edit_tokenizer(inputs, folder, edit):
-    changed = copy_base(inputs, folder)
-    tokenizer = read_json(changed.base / "tokenizer.json")
-    edit(tokenizer)
-    write_json(changed.base / "tokenizer.json", tokenizer)
-    return changed
-
-
 @case("tokenizer-merge-removed", FAIL, ["identity.tokenizer"])
 def _(inputs, folder):
     return edit_tokenizer(inputs, folder, lambda t: t["model"]["merges"].pop())
@@ -383,21 +294,6 @@ def _(inputs, folder):
 
 
 # ---- files that can't be read ----
-
-
-def hostile(inputs, folder, change):
-    """The adapter's file with its bytes changed: change(header dict, header bytes, data) -> bytes."""
-    changed = copy_adapter(inputs, folder)
-    path = changed.adapter / ADAPTER
-    data = path.read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
-    path.write_bytes(change(json.loads(data[8 : 8 + length]), data[8 : 8 + length], data[8 + length :]))
-    return changed
-
-
-def with_header(header, data):
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + data
 
 
 @case("adapter-truncated", INPUT, says="truncat|short|size|bytes")

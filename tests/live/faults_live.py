@@ -12,65 +12,17 @@ must end with exit 0 and no failed check.
 
 import argparse
 import dataclasses
-import json
 import os
 import pathlib
-import re
+import shutil
 import sys
 
-import fault_cases
-from fault_cases import CASES, FAIL, INPUT, PASS, USAGE, Inputs
+from fault_cases import CASES
+from fault_support import FAIL, INPUT, Inputs, command, copy_golden, problems_of
 from live_support import Tally, die, fresh_folder, run, skip
 
 # The demo is tiny, and threads that wait for each other on a busy machine cost more than they give.
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
-VERDICTS = {0: "pass", 1: "fail", 3: "error", 4: "inconclusive"}
-
-
-def command(binary, inputs):
-    words = [binary, "validate", "--base", inputs.base, "--golden", inputs.golden]
-    words += ["--adapter", inputs.adapter] if inputs.adapter else []
-    return [*words, "--format", "json", *inputs.words]
-
-
-def matches(report, wanted):
-    """Does the report hold a check with this id and status ("id" means failed)?"""
-    check_id, _, status = wanted.partition("=")
-    return any(
-        check["id"] == check_id and check["status"] == (status or "fail") for check in report["checks"]
-    )
-
-
-def failed_checks(report):
-    return sorted({check["id"] for check in report["checks"] if check["status"] == "fail"})
-
-
-def problems_of(case, status, output, errors):
-    """What is wrong with this outcome, as a list of sentences; and a word on what was found."""
-    if status != case.exit_status:
-        return [f"exit {status} instead of {case.exit_status}: {(errors or output).strip()[-300:]}"], ""
-    if case.exit_status == USAGE:
-        return ([] if errors.strip() and not output.strip() else ["no message on stderr alone"]), "usage"
-    try:
-        report = json.loads(output)
-    except ValueError as error:
-        return [f"stdout is no JSON: {error}"], ""
-    problems = []
-    if report["exit_code"] != status or report["verdict"] != VERDICTS[status]:
-        problems.append(f"report says {report['verdict']} with exit {report['exit_code']}")
-    problems += [f"{wanted} is not in the report" for wanted in case.finds if not matches(report, wanted)]
-    if case.any_of and not any(matches(report, wanted) for wanted in case.any_of):
-        problems.append(f"none of {', '.join(case.any_of)}")
-    if case.exit_status == PASS and failed_checks(report):
-        problems.append("a check failed")
-    error = report.get("error") or {}
-    if case.exit_status == INPUT:
-        text = " ".join(str(value) for value in error.values())
-        if not error.get("message") or not re.search(case.says, text, re.IGNORECASE):
-            problems.append(f"the error does not say {case.says!r}: {text}")
-        return problems, str(error.get("message"))
-    found = ", ".join(failed_checks(report))
-    return problems + ([f"failed checks: {found}"] if problems and found else []), found
 
 
 def run_case(tally, case, clean, options):
@@ -91,10 +43,10 @@ def run_case(tally, case, clean, options):
 
 def few_prompts_recorded(tally, clean, options):
     """A suite of five prompts can be recorded, but a validation with it is inconclusive."""
-    inputs = fault_cases.copy_golden(clean, fresh_folder(options.work / "five-prompts"))
+    inputs = copy_golden(clean, fresh_folder(options.work / "five-prompts"))
     path = inputs.golden / "prompts.jsonl"
     path.write_text("".join(path.read_text(encoding="utf-8").splitlines(True)[:5]), encoding="utf-8")
-    fault_cases.shutil.rmtree(inputs.golden / "references", ignore_errors=True)
+    shutil.rmtree(inputs.golden / "references", ignore_errors=True)
     status, _, errors = run([*command(options.binary, inputs), "--record"], env=ONE_THREAD)
     if status != 0:
         tally.check("five prompts", False, f"--record: exit {status}: {errors.strip()[-300:]}")

@@ -40,9 +40,9 @@ def config4(source, target):
     return target
 
 
-def sharded(source, target):
+def sharded(source, target, shard_size="60KB"):
     model = AutoModelForCausalLM.from_pretrained(source, dtype="auto")
-    model.save_pretrained(target, max_shard_size="60KB")
+    model.save_pretrained(target, max_shard_size=shard_size)
     for path in source.iterdir():
         if path.name.startswith(("tokenizer", "chat_template", "special_tokens")):
             shutil.copy(path, target)
