@@ -54,7 +54,8 @@ Work work_of(const std::vector<std::vector<std::int32_t>>& prompt_ids, std::int6
 
 // Everything but weights and libtorch, for one lane. Per token of a pack: the residual stream and
 // its norms (6 D), queries and keys (4 Q), the FFN (3 F), and the f32 copies that LoRA works on.
-std::int64_t activation_bytes(const model::DecoderConfig& c, const Work& work, std::int64_t element) {
+std::int64_t activation_bytes(const model::DecoderConfig& c, const Work& work,
+                              std::int64_t element) {
   const std::int64_t q = c.num_heads * c.head_dim;
   const std::int64_t wide = std::max(c.ffn_size, q);
   const std::int64_t per_token = element * (6 * c.hidden_size + 4 * q + 3 * c.ffn_size) + 8 * wide;

@@ -24,8 +24,8 @@ class RunFigures {
 };
 
 /// What a run would read, hold and compute, from headers alone: whether the weights stay or are
-/// streamed, bytes and FLOPs of one sweep of one lane, and an estimate of the peak memory by part. No
-/// time: that would need rates of this machine, which nobody has measured when a plan is asked for.
+/// streamed, bytes and FLOPs of one sweep of one lane, and an estimate of the peak memory by part.
+/// No time: that would need rates of this machine, which nobody has measured yet.
 /// `answer_tokens`: recorded answers over all prompts, where known.
 [[nodiscard]] Json plan_json(const BaseInput& base, const EngineOptions& engine,
                              const std::vector<std::vector<std::int32_t>>& prompt_ids,

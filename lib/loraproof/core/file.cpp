@@ -197,7 +197,8 @@ void MappedFile::read_in(std::span<const std::byte> range) const {
   int failure = 0;
   do {
     const auto length = pages.end - pages.begin;
-    failure = ::madvise(reinterpret_cast<void*>(pages.begin), length, kPopulateRead) == 0 ? 0 : errno;
+    const int result = ::madvise(reinterpret_cast<void*>(pages.begin), length, kPopulateRead);
+    failure = result == 0 ? 0 : errno;
   } while (failure == EINTR || failure == EAGAIN);
   if (failure == 0) return;
   const std::uint64_t size_now = stamp_of(path_).size_bytes;

@@ -21,7 +21,8 @@ at::Tensor DeviceCopy::send(const at::Tensor& host) {
   // The device tensor is allocated under the copy's stream, so reuse of its memory is ordered with
   // later copies; wait() orders it with the computation.
   const c10::StreamGuard on_own_stream(stream_);
-  at::Tensor there = at::empty(host.sizes(), host.options().device(stream_.device()).pinned_memory(false));
+  const at::TensorOptions options = host.options().device(stream_.device()).pinned_memory(false);
+  at::Tensor there = at::empty(host.sizes(), options);
   there.copy_(host, /*non_blocking=*/true);
   return there;
 }

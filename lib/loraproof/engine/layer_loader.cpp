@@ -72,7 +72,7 @@ void LayerLoader::announce(std::int64_t index) const {
   }
 }
 
-LoadedLayer LayerLoader::load(std::int64_t index, bool stays) const {
+LoadedLayer LayerLoader::load(std::int64_t index, bool lend) const {
   const c10::InferenceMode no_autograd;
   announce(index);
   LoadedLayer loaded;
@@ -80,7 +80,9 @@ LoadedLayer LayerLoader::load(std::int64_t index, bool stays) const {
   loaded.weights = model::read_layer(config_, index, [&](const model::WeightSlot& slot) {
     const io::TensorView& view = stored(base_, slot.name);
     loaded.bytes_read += view.bytes.size();
-    if (!stays || !in_place(view)) lent.push_back(view);
+    const bool is_view = in_place(view);
+    loaded.in_place = loaded.in_place || is_view;
+    if (lend || !is_view) lent.push_back(view);
     return begin_tensor(view);
   });
   if (!lent.empty()) loaded.loan = base_.lend(lent);

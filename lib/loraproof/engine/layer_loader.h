@@ -22,6 +22,7 @@ struct LoadedLayer {
   /// The pages of the file that the weights are views of, or that were read for them. Null: they
   /// stay mapped in.
   std::shared_ptr<const void> loan;
+  bool in_place = false;  ///< some weights are views: the loan is theirs as long as they are used
   std::uint64_t bytes_read = 0;
   std::optional<c10::Event> sent;  ///< accelerators: when the weights have arrived
 };
@@ -32,9 +33,9 @@ class LayerLoader {
   LayerLoader(const io::Checkpoint& base, const model::DecoderConfig& config,
               at::ScalarType compute, at::Device device);
 
-  /// Reads a layer. `stays`: its pages need not be given back when the weights are views of them.
+  /// Reads a layer. `lend`: pages are lent (LoadedLayer::loan); else those of views stay mapped in.
   /// Throws an input Error when the file can't be read.
-  [[nodiscard]] LoadedLayer load(std::int64_t index, bool stays) const;
+  [[nodiscard]] LoadedLayer load(std::int64_t index, bool lend) const;
 
   /// Tells the kernel that this layer is read soon.
   void announce(std::int64_t index) const;

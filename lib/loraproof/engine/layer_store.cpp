@@ -68,7 +68,7 @@ void LayerStore::see(const io::TensorView& view, const std::shared_ptr<const voi
 
 const model::LayerWeights& LayerStore::layer(std::int64_t index) {
   embedding_loan_.reset();
-  head_loan_.reset();
+  if (!plan_.keep_head) head_loan_.reset();
   auto& slot = layers_[static_cast<std::size_t>(index)];
   if (streamed_ != index) release_layer();
   if (!slot) {
@@ -79,7 +79,7 @@ const model::LayerWeights& LayerStore::layer(std::int64_t index) {
     for (const auto& weight : model::layer_slots(config_, index)) {
       see(stored(weight.name), slot->loan);
     }
-    if (stays(index)) slot->loan.reset();
+    if (!slot->in_place) slot->loan.reset();  // only the digests still read those pages
   } else {
     read_ahead(index);
   }
@@ -91,7 +91,7 @@ LoadedLayer LayerStore::take(std::int64_t index) {
   std::future<LoadedLayer> ahead = std::move(ahead_);
   ahead_index_.reset();
   if (!expected && ahead.valid()) ahead.wait();  // one layer is loaded at a time
-  LoadedLayer loaded = expected ? ahead.get() : loader_.load(index, stays(index));
+  LoadedLayer loaded = expected ? ahead.get() : loader_.load(index, lends());
   bytes_read_ += loaded.bytes_read;
   if (loaded.sent) DeviceCopy::wait(*loaded.sent, tensors_of(loaded.weights));
   return loaded;
@@ -104,9 +104,7 @@ void LayerStore::read_ahead(std::int64_t after) {
   if (next == layers_.end()) return;
   const std::int64_t index = next - layers_.begin();
   ahead_index_ = index;
-  ahead_ = std::async(std::launch::async, [this, index, kept = stays(index)] {
-    return loader_.load(index, kept);
-  });
+  ahead_ = std::async(std::launch::async, [this, index] { return loader_.load(index, lends()); });
 }
 
 void LayerStore::release_layer() {
@@ -115,11 +113,22 @@ void LayerStore::release_layer() {
   streamed_.reset();
 }
 
+void LayerStore::release_all() {
+  if (ahead_.valid()) ahead_.wait();
+  ahead_ = {};
+  ahead_index_.reset();
+  streamed_.reset();
+  for (auto& slot : layers_) slot.reset();
+  head_ = {};
+  head_loan_.reset();
+  embedding_loan_.reset();
+}
+
 at::Tensor LayerStore::embedding_table() {
   const io::TensorView& view = stored(std::string(model::kEmbedding) + ".weight");
   base_.read_in(rows_of(view, view.shape[0] - 1, 1));  // the file still reaches to its end
   const bool shared_with_head = plan_.keep_head && head_name_ == view.name;
-  if (!resident() && !shared_with_head) embedding_loan_ = base_.lend({&view, 1});
+  if (lends() && !shared_with_head) embedding_loan_ = base_.lend({&view, 1});
   see(view, embedding_loan_);
   return tensor::tensor_of(view);
 }
@@ -139,8 +148,9 @@ at::Tensor LayerStore::head_rows(std::int64_t begin, std::int64_t count) {
   if (plan_.keep_head) {
     if (!head_.defined()) {
       bytes_read_ += whole.bytes.size();
+      if (lends()) head_loan_ = base_.lend({&whole, 1});
       head_ = loader_.tensor(whole);
-      see(whole, nullptr);
+      see(whole, head_loan_);
     }
     return head_.narrow(0, begin, count);
   }

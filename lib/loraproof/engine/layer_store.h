@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hands out the base's weights layer by layer, in the compute type, on the compute device. What fits
-// the memory budget stays; the rest is read anew each sweep, one layer ahead of the computation on a
-// thread of its own, and its pages are given back when it has passed.
+// Hands out the base's weights layer by layer, in the compute type, on the compute device. What
+// fits the memory budget stays; the rest is read anew each sweep, one layer ahead of the
+// computation on a thread of its own, and its pages are given back when it has passed.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -25,11 +25,11 @@ namespace loraproof::engine {
 struct StoreOptions {
   at::ScalarType compute = at::kBFloat16;
   at::Device device = at::kCPU;
-  /// Bytes that weights may occupy (memory_plan.h says what counts); nothing: as much as they need.
+  /// Bytes that weights may occupy (memory_plan.h says what counts); nothing: all they need.
   std::optional<std::uint64_t> memory_bytes;
   /// Called once per stored tensor, from the thread that uses the store, when the tensor is first
-  /// read (digests, norms). It may block: reading ahead goes on by one layer at most. The bytes stay
-  /// readable, but where view.loan is set only a copy of it keeps their pages from being given back.
+  /// read (digests, norms). It may block: reading ahead goes on by one layer at most. The bytes
+  /// stay readable; where view.loan is set, a copy of it keeps their pages from being given back.
   std::function<void(const io::TensorView&)> on_first_read;
 };
 
@@ -54,6 +54,8 @@ class LayerStore {
   [[nodiscard]] const model::LayerWeights& layer(std::int64_t index);
   /// Gives the last streamed layer back; nothing when it stays.
   void release_layer();
+  /// Gives back what stayed, too. Whatever is asked for later is read again.
+  void release_all();
 
   /// The embedding table [V, D] as stored (a view of the file on the CPU: only rows are read).
   [[nodiscard]] at::Tensor embedding_table();
@@ -67,6 +69,8 @@ class LayerStore {
   const io::TensorView& stored(const std::string& name) const;
   void see(const io::TensorView& view, const std::shared_ptr<const void>& loan);
   [[nodiscard]] bool stays(std::int64_t index) const { return index < plan_.kept_layers; }
+  /// Without a budget that binds, pages are left to the kernel.
+  [[nodiscard]] bool lends() const { return !resident(); }
   LoadedLayer take(std::int64_t index);
   void read_ahead(std::int64_t after);
 
@@ -82,7 +86,7 @@ class LayerStore {
   std::optional<std::int64_t> streamed_;  ///< the layer in layers_ that does not stay
   at::Tensor final_norm_;
   at::Tensor head_;                              ///< the whole head, where it stays
-  std::shared_ptr<const void> head_loan_;        ///< pages of the last part of it, where not
+  std::shared_ptr<const void> head_loan_;        ///< pages of it, or of its last part
   std::shared_ptr<const void> embedding_loan_;  ///< pages of the rows that were looked up
   std::optional<std::int64_t> ahead_index_;
   std::future<LoadedLayer> ahead_;  ///< last: its thread uses what stands above

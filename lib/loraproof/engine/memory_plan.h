@@ -27,7 +27,7 @@ struct MemoryPlan {
   bool keep_head = false;
   bool prefetch = true;          ///< layer i + 1 is read while layer i computes
   std::uint64_t held_bytes = 0;  ///< most that weights occupy at any time
-  bool within_budget = true;     ///< false: not even one layer fits; the run needs held_bytes anyway
+  bool within_budget = true;     ///< false: not even one layer fits; held_bytes exceed it
 
   [[nodiscard]] bool resident(const model::DecoderConfig& config) const {
     return keep_head && kept_layers == config.num_layers;

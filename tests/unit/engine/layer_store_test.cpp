@@ -48,8 +48,8 @@ TEST_CASE("streamed results equal resident ones bit for bit, sweep after sweep")
     engine::LayerStore resident(m.base, m.config, {.compute = compute});
     const at::Tensor expected = run(resident);
     CHECK(resident.resident());
-    for (const std::uint64_t memory :
-         {std::uint64_t{1}, kOne, kTwo / 2, kTwo, kTwo + kHeadBytes, kTwo + kHeadBytes + kLayerBytes}) {
+    for (const std::uint64_t memory : {std::uint64_t{1}, kOne, kTwo / 2, kTwo, kTwo + kHeadBytes,
+                                       kTwo + kHeadBytes + kLayerBytes}) {
       engine::LayerStore store(m.base, m.config, {.compute = compute, .memory_bytes = memory});
       INFO(memory);
       for (int sweep = 0; sweep < 3; ++sweep) CHECK(at::equal(run(store), expected));
@@ -119,6 +119,18 @@ TEST_CASE("layers may be asked for out of order and again") {
     const at::Tensor expected = resident.layer(layer).down.weight.clone();
     CHECK(at::equal(store.layer(layer).down.weight, expected));
   }
+}
+
+TEST_CASE("what stayed can be given back, and is read again when it is needed") {
+  const test::FourLayers m;
+  engine::LayerStore store(
+      m.base, m.config,
+      {.compute = at::kFloat, .memory_bytes = kTwo + kHeadBytes + kLayerBytes});
+  const at::Tensor expected = run(store);
+  const std::uint64_t first = store.bytes_read();
+  store.release_all();
+  CHECK(at::equal(run(store), expected));
+  CHECK(store.bytes_read() == 2 * first - kNormBytes);  // the norm stays: a copy would gain nothing
 }
 
 TEST_CASE("a file cut short under the prefetching thread is an error of the sweep") {

@@ -39,11 +39,12 @@ std::optional<std::size_t> mapped_pages(std::span<const std::byte> bytes) {
   const int fd = ::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return std::nullopt;
   const auto first = reinterpret_cast<std::uintptr_t>(bytes.data()) / page_bytes;
-  const auto last = (reinterpret_cast<std::uintptr_t>(bytes.data()) + bytes.size() - 1) / page_bytes;
+  const auto last = reinterpret_cast<std::uintptr_t>(&bytes.back()) / page_bytes;
   std::size_t present = 0;
   for (std::uintptr_t page = first; page <= last; ++page) {
     std::uint64_t entry = 0;
-    if (::pread(fd, &entry, sizeof entry, static_cast<off_t>(page * sizeof entry)) != sizeof entry) {
+    const auto offset = static_cast<off_t>(page * sizeof entry);
+    if (::pread(fd, &entry, sizeof entry, offset) != sizeof entry) {
       ::close(fd);
       return std::nullopt;
     }
