@@ -119,7 +119,7 @@ void LayerStore::release_all() {
   ahead_index_.reset();
   streamed_.reset();
   for (auto& slot : layers_) slot.reset();
-  head_ = {};
+  head_.reset();
   head_loan_.reset();
   embedding_loan_.reset();
 }
