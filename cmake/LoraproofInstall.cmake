@@ -1,7 +1,9 @@
-# cmake --install: the binary, the headers, the static libraries and a CMake package (loraproof::<module>).
+# cmake --install: the program and its engine, the headers, the static libraries and a CMake package (loraproof::<module>).
 include(CMakePackageConfigHelpers)
+get_property(LORAPROOF_ENGINE_DIR GLOBAL PROPERTY LORAPROOF_ENGINE_DIR)
 get_property(_modules GLOBAL PROPERTY LORAPROOF_MODULES)
 install(TARGETS loraproof RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS loraproof_engine_program RUNTIME DESTINATION ${LORAPROOF_ENGINE_DIR})
 install(TARGETS ${_modules} loraproof_options loraproof_torch EXPORT loraproofTargets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY lib/loraproof DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")

@@ -8,6 +8,8 @@ rm -rf "$work"
 mkdir -p "$work"
 "$cmake" --install "$build" --prefix "$work/prefix" >"$work/install.log"
 "$work/prefix/bin/loraproof" --version
+# A command that computes: the engine is found, and libtorch by it.
+"$work/prefix/bin/loraproof" inspect "$source/examples/demo-model/adapter" >"$work/inspect.txt"
 test -f "$work/prefix/include/loraproof/io/safetensors.h"
 "$cmake" -S "$source/tests/install/consumer" -B "$work/consumer" -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_PREFIX_PATH="$work/prefix;$prefix_path" >"$work/configure.log" 2>&1 || { cat "$work/configure.log"; exit 1; }

@@ -29,7 +29,7 @@ struct ModuleEffect {
 };
 
 /// Measures one module. `weight` [O, I] (embedding [V, D]) of any floating type, on the CPU; the
-/// patch must carry LoRA. Memory: one block of rows in f64 (32 MiB).
+/// patch must carry LoRA. Memory: one block of rows in f64 (1 MiB).
 [[nodiscard]] ModuleEffect measure_effect(const ModulePatch& patch, const at::Tensor& weight,
                                           BaseModule::Kind kind);
 

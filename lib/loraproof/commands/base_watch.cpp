@@ -6,6 +6,21 @@
 #include "loraproof/tensor/from_view.h"
 
 namespace loraproof::commands {
+namespace {
+
+// Tensors that wait for their digest keep their pages: bounded, so that a slow hash slows the sweep
+// down instead of filling the memory or reading from the disk twice.
+constexpr std::size_t kQueueBytes = std::size_t{64} << 20;
+// A lent tensor above this (embedding, head) is digested and given back piece by piece.
+constexpr std::size_t kPieceBytes = std::size_t{64} << 20;
+
+io::TensorView last_byte(const io::TensorView& view) {
+  io::TensorView end = view;
+  end.bytes = view.bytes.last(1);
+  return end;
+}
+
+}  // namespace
 
 BaseWatch::BaseWatch(const io::Checkpoint& base, const adapter::BaseModules& modules,
                      std::vector<const adapter::PatchSet*> patches)
@@ -24,6 +39,23 @@ BaseWatch::~BaseWatch() {
   if (worker_.joinable()) worker_.join();
 }
 
+void BaseWatch::digest(const io::TensorView& view) {
+  base_.read_in(view.bytes.size() > kPieceBytes ? last_byte(view) : view);
+  std::string digest;
+  if (view.loan && view.bytes.size() > kPieceBytes) {
+    // Too large to stay mapped in as a whole; whoever still needs a page gets it from the cache.
+    io::TensorView piece = view;
+    digest = io::tensor_digest(view, [&](std::span<const std::byte> passed) {
+      piece.bytes = passed;
+      base_.done_with(piece);
+    });
+  } else {
+    digest = io::tensor_digest(view);
+  }
+  const std::lock_guard lock(mutex_);
+  digests_[view.name] = std::move(digest);
+}
+
 void BaseWatch::work() {
   while (true) {
     io::TensorView view;
@@ -32,18 +64,28 @@ void BaseWatch::work() {
       wake_.wait(lock, [this] { return done_ || !queue_.empty(); });
       if (queue_.empty()) return;
       view = queue_.front();
+    }
+    try {
+      digest(view);
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      if (!failure_) failure_ = std::current_exception();
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      queued_bytes_ -= view.bytes.size();
       queue_.pop_front();
     }
-    std::string digest = io::tensor_digest(view);
-    const std::lock_guard lock(mutex_);
-    digests_[view.name] = std::move(digest);
+    room_.notify_one();
   }
 }
 
 void BaseWatch::see(const io::TensorView& view) {
   if (!seen_.emplace(view.name, true).second) return;
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    room_.wait(lock, [this] { return queued_bytes_ <= kQueueBytes; });
+    queued_bytes_ += view.bytes.size();
     queue_.push_back(view);
   }
   wake_.notify_one();
@@ -68,6 +110,7 @@ const io::DigestByName& BaseWatch::finish() {
   }
   wake_.notify_all();
   if (worker_.joinable()) worker_.join();
+  if (failure_) std::rethrow_exception(failure_);
   return digests_;
 }
 

@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -26,9 +27,11 @@ class BaseWatch {
   BaseWatch(const BaseWatch&) = delete;
   BaseWatch& operator=(const BaseWatch&) = delete;
 
+  /// Waits while too much is queued for its digest: what waits keeps its pages.
   void see(const io::TensorView& view);
 
-  /// Looks at what was not read yet, waits for the digests and returns them by tensor name.
+  /// Looks at what was not read yet, waits for the digests and returns them by tensor name. Throws
+  /// what taking them threw.
   [[nodiscard]] const io::DigestByName& finish();
   /// Of the adapter with this index; complete after finish().
   [[nodiscard]] const adapter::EffectSums& effects(std::size_t adapter) const {
@@ -37,6 +40,7 @@ class BaseWatch {
 
  private:
   void work();
+  void digest(const io::TensorView& view);
 
   const io::Checkpoint& base_;
   const adapter::BaseModules& modules_;
@@ -46,7 +50,10 @@ class BaseWatch {
   std::map<std::string, bool> seen_;
   std::mutex mutex_;
   std::condition_variable wake_;
+  std::condition_variable room_;
   std::deque<io::TensorView> queue_;
+  std::size_t queued_bytes_ = 0;
+  std::exception_ptr failure_;
   bool done_ = false;
   std::thread worker_;  // last: starts when everything else is there
 };

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/commands/context.h"
 
-#include <torch/version.h>
-
 #include "loraproof/commands/rules_yaml.h"
 
 namespace loraproof::commands {
@@ -23,6 +21,6 @@ report::Policy load_policy(const PolicyOptions& options, const Json& suite_limit
   return policy;
 }
 
-std::string libtorch_version() { return TORCH_VERSION; }
+std::string libtorch_version() { return LORAPROOF_LIBTORCH_VERSION; }
 
 }  // namespace loraproof::commands

@@ -39,7 +39,7 @@ struct PolicyOptions {
 [[nodiscard]] report::Policy load_policy(const PolicyOptions& options, const Json& suite_limits,
                                          const std::string& suite_file);
 
-/// "0.1.0" and "2.13.0".
+/// "2.13.0": the libtorch that this was built against.
 [[nodiscard]] std::string libtorch_version();
 
 }  // namespace loraproof::commands

@@ -2,32 +2,20 @@
 #include "loraproof/commands/errors.h"
 
 #include <c10/util/Exception.h>
-#include <exception>
-#include <filesystem>
-#include <new>
 
 namespace loraproof::commands {
 
 Error current_error() {
   try {
     throw;
-  } catch (const Error& error) {
-    return error;
   } catch (const c10::OutOfMemoryError& error) {
     return input_error({.message = error.what_without_backtrace(),
                         .hint = "pass --memory SIZE to stream the weights"});
   } catch (const c10::Error& error) {
     return internal_error(
         {.message = error.what_without_backtrace(), .hint = "please report this"});
-  } catch (const std::bad_alloc&) {
-    return input_error(
-        {.message = "out of memory", .hint = "pass --memory SIZE to stream the weights"});
-  } catch (const std::filesystem::filesystem_error& error) {
-    return input_error({.message = error.code().message(), .file = error.path1().string()});
-  } catch (const std::exception& error) {
-    return internal_error({.message = error.what(), .hint = "please report this"});
   } catch (...) {
-    return internal_error({.message = "an unknown exception", .hint = "please report this"});
+    return plain_error();
   }
 }
 

@@ -11,4 +11,7 @@ namespace loraproof::commands {
 /// --memory).
 [[nodiscard]] Error current_error();
 
+/// The same without libtorch's own exceptions, for a program that does not link it.
+[[nodiscard]] Error plain_error();
+
 }  // namespace loraproof::commands

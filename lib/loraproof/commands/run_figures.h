@@ -23,10 +23,12 @@ class RunFigures {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// {prompts, prompt_tokens, layers, weights_bytes, weights, memory_bytes}: what a run would read
-/// and hold, from headers alone.
+/// What a run would read, hold and compute, from headers alone: whether the weights stay or are
+/// streamed, bytes and FLOPs of one sweep of one lane, and an estimate of the peak memory by part.
+/// No time: that would need rates of this machine, which nobody has measured yet.
+/// `answer_tokens`: recorded answers over all prompts, where known.
 [[nodiscard]] Json plan_json(const BaseInput& base, const EngineOptions& engine,
                              const std::vector<std::vector<std::int32_t>>& prompt_ids,
-                             at::ScalarType compute);
+                             at::ScalarType compute, std::int64_t answer_tokens = 0);
 
 }  // namespace loraproof::commands

@@ -60,6 +60,13 @@ std::vector<LaneTask> tasks_of(const GoldenJob& job, const std::vector<Subject>&
   return tasks;
 }
 
+std::int64_t recorded_tokens(const golden::Reference& reference) {
+  std::int64_t tokens = 0;
+  for (const golden::Sequence& sequence : reference.sequences)
+    tokens += static_cast<std::int64_t>(sequence.answer_ids.size());
+  return tokens;
+}
+
 // The parts of a run that its measures are made of.
 struct Run {
   const GoldenJob& job;
@@ -190,7 +197,9 @@ report::Report validate(const ValidateOptions& options, Context& context) {
   const TextInput text = job.open_text();
   const auto prompt_ids = tokenise(job.suite, text);
   if (options.dry_run) {
-    report.metrics["plan"] = plan_json(job.session.base, options.engine, prompt_ids, job.compute);
+    report.metrics["plan"] =
+        plan_json(job.session.base, options.engine, prompt_ids, job.compute,
+                  recorded_tokens(subjects.front().reference));
     return report;
   }
   BaseWatch watch = job.watch();

@@ -153,15 +153,34 @@ void MappedFile::unmap() noexcept {
 
 namespace {
 
+struct PageRange {
+  std::uintptr_t begin;
+  std::uintptr_t end;
+};
+
+PageRange pages_of(std::span<const std::byte> range, bool inner_pages_only) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(range.data());
+  const auto end = begin + range.size();
+  if (inner_pages_only) return {(begin + page - 1) / page * page, end / page * page};
+  return {begin / page * page, (end + page - 1) / page * page};
+}
+
 // Advice is only advice: a failing madvise changes no result, so its return value is not looked at.
 void advise(std::span<const std::byte> range, int advice, bool inner_pages_only) {
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  auto begin = reinterpret_cast<std::uintptr_t>(range.data());
-  auto end = begin + range.size();
-  begin = inner_pages_only ? (begin + page - 1) / page * page : begin / page * page;
-  if (inner_pages_only) end = end / page * page;
+  const auto [begin, end] = pages_of(range, inner_pages_only);
   if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, advice);
 }
+
+// For kernels before 5.14, where MADV_POPULATE_READ is unknown.
+void touch_each_page(PageRange pages) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  for (std::uintptr_t at = pages.begin; at < pages.end; at += page) {
+    (void)*reinterpret_cast<const volatile std::byte*>(at);
+  }
+}
+
+constexpr int kPopulateRead = 22;  // MADV_POPULATE_READ, missing in older headers
 
 }  // namespace
 
@@ -170,6 +189,28 @@ void MappedFile::will_need(std::span<const std::byte> range) const {
 }
 void MappedFile::done_with(std::span<const std::byte> range) const {
   advise(range, MADV_DONTNEED, true);
+}
+
+void MappedFile::read_in(std::span<const std::byte> range) const {
+  if (range.empty()) return;
+  const PageRange pages = pages_of(range, false);
+  int failure = 0;
+  do {
+    const auto length = pages.end - pages.begin;
+    const int result = ::madvise(reinterpret_cast<void*>(pages.begin), length, kPopulateRead);
+    failure = result == 0 ? 0 : errno;
+  } while (failure == EINTR || failure == EAGAIN);
+  if (failure == 0) return;
+  const std::uint64_t size_now = stamp_of(path_).size_bytes;
+  if (size_now < size_) {
+    throw input_error({.message = "the file has become shorter while it was being read",
+                       .file = path_.string(),
+                       .expected = fmt::format("{} bytes", size_),
+                       .found = fmt::format("{} bytes", size_now),
+                       .hint = "run again when nothing writes to it"});
+  }
+  if (failure != EINVAL) throw system_error(path_, "read", failure == EFAULT ? EIO : failure);
+  touch_each_page(pages);
 }
 
 namespace {

@@ -45,6 +45,10 @@ class MappedFile {
   void will_need(std::span<const std::byte> range) const;
   void done_with(std::span<const std::byte> range) const;
 
+  /// Reads this range now and maps its pages in. What would be a SIGBUS at the first touch (the
+  /// file was cut short meanwhile, the disk fails) is an input Error here.
+  void read_in(std::span<const std::byte> range) const;
+
  private:
   void unmap() noexcept;
   std::filesystem::path path_;

@@ -223,4 +223,44 @@ void Checkpoint::done_with(const TensorView& view) const {
   file_of(view).file().done_with(view.bytes);
 }
 
+void Checkpoint::read_in(const TensorView& view) const { file_of(view).file().read_in(view.bytes); }
+
+namespace {
+
+struct LentRange {
+  const MappedFile* file;
+  std::span<const std::byte> bytes;
+};
+
+// Ranges of one file that touch become one, so that the pages on their border count as inner ones.
+std::vector<LentRange> merged(std::vector<LentRange> ranges) {
+  std::ranges::sort(ranges, [](const LentRange& a, const LentRange& b) {
+    return std::less<const std::byte*>()(a.bytes.data(), b.bytes.data());
+  });
+  std::vector<LentRange> result;
+  for (const LentRange& range : ranges) {
+    if (range.bytes.empty()) continue;
+    LentRange* last = result.empty() ? nullptr : &result.back();
+    if (last != nullptr && last->file == range.file &&
+        last->bytes.data() + last->bytes.size() == range.bytes.data()) {
+      last->bytes = {last->bytes.data(), last->bytes.size() + range.bytes.size()};
+    } else {
+      result.push_back(range);
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+std::shared_ptr<const void> Checkpoint::lend(std::span<const TensorView> views) const {
+  std::vector<LentRange> ranges;
+  for (const TensorView& view : views) ranges.push_back({&file_of(view).file(), view.bytes});
+  auto* lent = new std::vector<LentRange>(merged(std::move(ranges)));
+  return {lent, [](std::vector<LentRange>* returned) {
+            for (const LentRange& range : *returned) range.file->done_with(range.bytes);
+            delete returned;
+          }};
+}
+
 }  // namespace loraproof::io

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,11 @@ class Checkpoint {
   /// Advice to the kernel: these bytes will be read soon; their pages may go.
   void will_need(const TensorView& view) const;
   void done_with(const TensorView& view) const;
+  /// Reads the bytes now; MappedFile::read_in says what it throws.
+  void read_in(const TensorView& view) const;
+  /// A handle on the pages of these tensors: they are given back when its last copy goes. Tensors
+  /// that lie side by side share their border pages. The checkpoint must outlive the handle.
+  [[nodiscard]] std::shared_ptr<const void> lend(std::span<const TensorView> views) const;
 
  private:
   explicit Checkpoint(std::vector<SafetensorsFile> files);

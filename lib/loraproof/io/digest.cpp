@@ -22,6 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kSchema = "loraproof.digests/1";
 constexpr std::string_view kFileName = "digests.json";
+constexpr std::size_t kPieceBytes = std::size_t{16} << 20;
 constexpr std::int64_t kClockDoubtNs = 2'000'000'000;
 
 std::string cache_key(const fs::path& file) {
@@ -80,11 +81,19 @@ std::int64_t wall_clock_ns() {
 
 }  // namespace
 
-std::string tensor_digest(const TensorView& view) {
+std::string tensor_digest(const TensorView& view) { return tensor_digest(view, nullptr); }
+
+std::string tensor_digest(const TensorView& view,
+                          const std::function<void(std::span<const std::byte>)>& passed) {
   Sha256 hash;
   hash.update(
       fmt::format("loraproof.tensor/1\n{}\n{}\n", name_of(view.dtype), fmt::join(view.shape, ",")));
-  return hash.update(view.bytes).finish();
+  for (std::size_t begin = 0; begin < view.bytes.size(); begin += kPieceBytes) {
+    const auto piece = view.bytes.subspan(begin, std::min(kPieceBytes, view.bytes.size() - begin));
+    hash.update(piece);
+    if (passed) passed(piece);
+  }
+  return hash.finish();
 }
 
 std::string combined_digest(const DigestByName& digest_by_name) {

@@ -7,8 +7,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "loraproof/core/file.h"
@@ -22,6 +24,10 @@ using DigestByName = std::map<std::string, std::string>;
 /// bytes as stored, with dtype as in safetensors ("BF16") and shape as decimal sizes joined by ","
 /// ("8,576"; nothing for a scalar). The name is not part of it.
 [[nodiscard]] std::string tensor_digest(const TensorView& view);
+/// The same, taken in pieces of 16 MiB; `passed` is called with the bytes of each piece once it has
+/// been read, so that a caller can give its pages back.
+[[nodiscard]] std::string tensor_digest(
+    const TensorView& view, const std::function<void(std::span<const std::byte>)>& passed);
 
 /// SHA-256 over the text "loraproof.tensors/1\n" followed, in byte order of the names, by
 /// "<digest> <length of the name in bytes> <name>\n" for each tensor.

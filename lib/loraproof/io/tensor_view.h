@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,6 +44,9 @@ struct TensorView {
   DType dtype = DType::F32;
   std::vector<std::int64_t> shape;
   std::span<const std::byte> bytes;
+  /// Set where the pages behind `bytes` are only on loan (Checkpoint::lend): who still reads them
+  /// later keeps a copy. Null: they stay.
+  std::shared_ptr<const void> loan = nullptr;
 
   [[nodiscard]] std::int64_t numel() const;
 };

@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the benchmark scripts share: times whole processes and sums their log up.
+
+    measure.py run LOG NAME COMMAND...    runs the command (output thrown away) and appends "NAME seconds peak_rss_kb"
+    measure.py summary LOG [OURS PEER]    minimum, median, maximum and peak RSS per name; the ratio of two medians
+
+Peak RSS is what the kernel counts for the process (VmHWM): pages of mapped files that were resident are part of it.
+"""
+
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+
+def run(log, name, command):
+    start = time.monotonic()
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    seconds = time.monotonic() - start
+    if done.returncode != 0:
+        sys.stderr.buffer.write(done.stderr)
+        sys.exit(f"{name}: exit {done.returncode}")
+    rss_kb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    with open(log, "a") as file:
+        print(name, seconds, rss_kb, file=file)
+
+
+def summary(log, names):
+    rows = [line.split() for line in open(log)]
+    median = {}
+    for name in dict.fromkeys(row[0] for row in rows):
+        seconds = [float(row[1]) for row in rows if row[0] == name]
+        rss_mb = max(int(row[2]) for row in rows if row[0] == name) / 1024
+        median[name] = statistics.median(seconds)
+        print(
+            f"{name:16} min {min(seconds):7.2f} s  median {median[name]:7.2f} s  max {max(seconds):7.2f} s"
+            f"  peak RSS {rss_mb:6.0f} MiB  n {len(seconds)}"
+        )
+    if names:
+        ours, peer = names
+        print(f"ratio of medians {median[peer] / median[ours]:.1f} ({peer} / {ours})")
+
+
+def main():
+    if len(sys.argv) > 4 and sys.argv[1] == "run":
+        run(sys.argv[2], sys.argv[3], sys.argv[4:])
+    elif len(sys.argv) in (3, 5) and sys.argv[1] == "summary":
+        summary(sys.argv[2], sys.argv[3:])
+    else:
+        sys.exit(__doc__)
+
+
+main()

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# The program that answers help and refuses mistakes loads no libtorch; the engine beside it does, and without that the program
+# says what is missing.
+#   tests/meta/engine_program.sh LORAPROOF ADAPTER
+set -euo pipefail
+program="$1"; adapter="$2"
+fail() { echo "$1"; exit 1; }
+
+loads_torch() { readelf -d "$1" | grep -q 'NEEDED.*libtorch'; }
+if loads_torch "$program"; then fail "$program needs libtorch to start"; fi
+loads_torch "$(dirname "$program")/loraproof-engine" || fail "loraproof-engine is not linked with libtorch"
+
+alone="$(mktemp -d)"; trap 'rm -rf "$alone"' EXIT
+cp "$program" "$alone/loraproof"
+"$alone/loraproof" validate --help > "$alone/help" || fail "help needs the engine"
+grep -q -- --record "$alone/help" || fail "help of validate is not complete"
+status=0; "$alone/loraproof" inspect --bad-flag 2> /dev/null || status=$?
+[ "$status" = 2 ] || fail "usage errors need the engine: exit $status"
+status=0; "$alone/loraproof" inspect "$adapter" > /dev/null 2> "$alone/message" || status=$?
+[ "$status" = 3 ] || fail "a missing engine: exit $status, expected 3"
+grep -q 'installation is missing' "$alone/message" || fail "a missing engine is not named: $(cat "$alone/message")"
