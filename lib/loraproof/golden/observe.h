@@ -9,6 +9,7 @@
 
 #include "loraproof/core/progress.h"
 #include "loraproof/engine/layer_store.h"
+#include "loraproof/engine/pack.h"
 #include "loraproof/engine/sweep.h"
 #include "loraproof/golden/reference.h"
 
@@ -36,8 +37,10 @@ struct ObserveRequest {
 };
 
 /// Teacher-forces every request's sequences in one sweep of the base. One Observation per request.
+/// Sequences of a request may share prefixes, or be equal; the head runs once per distinct row.
 [[nodiscard]] std::vector<Observation> observe(engine::LayerStore& store,
                                                std::span<const ObserveRequest> requests,
-                                               Progress& progress);
+                                               Progress& progress,
+                                               const engine::Packing& packing = {});
 
 }  // namespace loraproof::golden
