@@ -47,8 +47,8 @@ KvCache make_cache(const LayerStore& store, std::span<const DecodeRequest> reque
   const auto options = at::TensorOptions(store.compute()).device(store.device());
   KvCache cache(static_cast<std::size_t>(config.num_layers), layout);
   for (nn::LayerKv& layer : cache) {
-    layer.keys = at::empty({room, config.num_kv_heads, config.head_dim}, options);
-    layer.values = at::empty({room, config.num_kv_heads, config.head_dim}, options);
+    layer.keys = at::empty({config.num_kv_heads, room, config.head_dim}, options);
+    layer.values = at::empty({config.num_kv_heads, room, config.head_dim}, options);
   }
   return cache;
 }
@@ -67,8 +67,11 @@ void fill_cache(KvCache& cache, const std::vector<nn::PackKv>& kept, std::size_t
   const at::Device device = cache.front().keys.device();
   const at::Tensor source = index_of(from, device), target = index_of(to, device);
   for (std::size_t layer = 0; layer < cache.size(); ++layer) {
-    cache[layer].keys.index_copy_(0, target, kept[layer].keys.index_select(0, source));
-    cache[layer].values.index_copy_(0, target, kept[layer].values.index_select(0, source));
+    const auto heads_first = [&](const at::Tensor& x) {
+      return x.index_select(0, source).transpose(0, 1);
+    };
+    cache[layer].keys.index_copy_(1, target, heads_first(kept[layer].keys));
+    cache[layer].values.index_copy_(1, target, heads_first(kept[layer].values));
   }
 }
 

@@ -59,13 +59,17 @@ class TreePacker {
     // What ends here comes first in the order.
     for (; begin < group.size() && sequences_[group[begin]].size() == common; ++begin)
       finish(group[begin], depth, parent, rows);
+    std::vector<std::span<const std::size_t>> branches;
     while (begin < group.size()) {
       std::size_t end = begin + 1;
       const auto branch = [&](std::size_t i) { return sequences_[group[i]][common]; };
       while (end < group.size() && branch(end) == branch(begin)) ++end;
-      lay(group.subspan(begin, end - begin), depth, parent, rows);
+      branches.push_back(group.subspan(begin, end - begin));
       begin = end;
     }
+    // In the order given, so that sequences that share nothing lie as they would without sharing.
+    std::ranges::sort(branches, {}, [](auto branch) { return *std::ranges::min_element(branch); });
+    for (const auto branch : branches) lay(branch, depth, parent, rows);
   }
 
  private:

@@ -48,8 +48,9 @@ struct PackedSequences {
   std::vector<Placement> placements;  ///< per sequence, in the order given
 };
 
-/// Packs whole sequences, opening a new pack where one would pass `max_tokens` (a longer sequence
-/// gets a pack of its own). Without sharing, rows follow the order given. Sequences whose rotary
+/// Packs whole sequences, opening a new pack where its distinct tokens would pass `max_tokens` (a
+/// longer sequence gets a pack of its own). Sequences of a pack follow the order given, the first
+/// of a family bringing its family along. Sequences whose rotary
 /// frequencies depend on their length share nothing. Empty sequences are an internal Error.
 [[nodiscard]] PackedSequences pack_sequences(std::span<const std::vector<std::int32_t>> sequences,
                                              const nn::RopeConfig& rope,

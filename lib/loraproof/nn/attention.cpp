@@ -51,14 +51,17 @@ at::Tensor with_prefix(const at::Tensor& x, const Segments& segments,
   return at::cat(parts);
 }
 
+// Without instructions for bfloat16 its products are slow: f32 then, rounded once at the end.
+at::Tensor wide(const at::Tensor& x) {
+  const bool upcast =
+      x.device().is_cpu() && x.scalar_type() == at::kBFloat16 && !multiplies_bfloat16();
+  return upcast ? x.to(at::kFloat) : x;
+}
+
 }  // namespace
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const Segments& segments, std::optional<std::int64_t> window) {
-  // Without instructions for bfloat16 its products are slow: f32 then, rounded once at the end.
-  const bool upcast =
-      q.device().is_cpu() && q.scalar_type() == at::kBFloat16 && !multiplies_bfloat16();
-  const auto wide = [&](const at::Tensor& x) { return upcast ? x.to(at::kFloat) : x; };
   const at::Tensor queries = wide(q), keys = wide(k), values = wide(v);
   at::Tensor out = at::empty(q.sizes(), q.options());
   std::vector<std::int64_t> begins;
@@ -80,15 +83,20 @@ at::Tensor attention_step(const at::Tensor& q, const at::Tensor& k, const at::Te
   for (std::size_t i = 0; i < cache.begins.size(); ++i)
     fresh.push_back(cache.begins[i] + cache.used[i]++);
   const at::Tensor index = at::tensor(fresh, at::kLong).to(q.device());
-  cache.keys.index_copy_(0, index, k);
-  cache.values.index_copy_(0, index, v);
+  cache.keys.index_copy_(1, index, k.transpose(0, 1));
+  cache.values.index_copy_(1, index, v.transpose(0, 1));
+  const auto cached = [](const at::Tensor& x, std::int64_t begin, std::int64_t count) {
+    return wide(x.narrow(1, begin, count)).transpose(0, 1);
+  };
+  const at::Tensor queries = wide(q);
   at::Tensor out = at::empty(q.sizes(), q.options());
   for (std::size_t i = 0; i < cache.begins.size(); ++i) {
     const auto row = static_cast<std::int64_t>(i);
     const std::int64_t seen = window ? std::min(*window, cache.used[i]) : cache.used[i];
     const std::int64_t first = fresh[i] + 1 - seen;
-    out.narrow(0, row, 1).copy_(attend(q.narrow(0, row, 1), cache.keys.narrow(0, first, seen),
-                                       cache.values.narrow(0, first, seen), std::nullopt));
+    out.narrow(0, row, 1)
+        .copy_(attend(queries.narrow(0, row, 1), cached(cache.keys, first, seen),
+                      cached(cache.values, first, seen), std::nullopt));
   }
   return out.view({q.size(0), -1});
 }

@@ -23,11 +23,11 @@ struct Segments {
 [[nodiscard]] at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                    const Segments& segments, std::optional<std::int64_t> window);
 
-/// Keys and values of one layer for S sequences, each with room of its own: sequence i holds rows
-/// begins[i] .. begins[i] + used[i] - 1.
+/// Keys and values of one layer for S sequences, each with room of its own among C places: sequence
+/// i holds begins[i] .. begins[i] + used[i] - 1.
 struct LayerKv {
-  at::Tensor keys;    ///< [C, K, Dh]
-  at::Tensor values;  ///< [C, K, Dh]
+  at::Tensor keys;    ///< [K, C, Dh]
+  at::Tensor values;  ///< [K, C, Dh]
   std::vector<std::int64_t> begins, used;
 };
 

@@ -79,9 +79,9 @@ TEST_CASE("a shared prefix is laid down once, branches of branches too") {
                                          system + user + Tokens{2, 3}};
   const auto packed = engine::pack_sequences(sequences, kRope);
   REQUIRE(packed.packs.size() == 1);
-  CHECK(packed.packs[0].segments.lengths == std::vector<std::int64_t>{20, 2, 16, 1, 2});
-  CHECK(packed.packs[0].segments.parents == std::vector<std::int64_t>{-1, 0, 0, 2, 2});
-  CHECK(packed.packs[0].starts == std::vector<std::int64_t>{0, 20, 20, 36, 36});
+  CHECK(packed.packs[0].segments.lengths == std::vector<std::int64_t>{20, 16, 1, 2, 2});
+  CHECK(packed.packs[0].segments.parents == std::vector<std::int64_t>{-1, 0, 1, 1, 0});
+  CHECK(packed.packs[0].starts == std::vector<std::int64_t>{0, 20, 36, 36, 20});
   check_placements(packed, sequences);
 }
 

@@ -94,10 +94,10 @@ TEST_CASE("attention of single tokens against a cache equals attention over the 
   for (const std::optional<std::int64_t> window :
        {std::optional<std::int64_t>(), std::optional<std::int64_t>(4)}) {
     // Sequences of 6 and 4 tokens, of which 3 and 1 are cached at first; room in another order.
-    nn::LayerKv cache{at::zeros({12, 2, 8}), at::zeros({12, 2, 8}), {5, 0}, {3, 1}};
+    nn::LayerKv cache{at::zeros({2, 12, 8}), at::zeros({2, 12, 8}), {5, 0}, {3, 1}};
     const auto store = [&](std::int64_t at, std::int64_t begin, std::int64_t count) {
-      cache.keys.narrow(0, at, count).copy_(r.k.narrow(0, begin, count));
-      cache.values.narrow(0, at, count).copy_(r.v.narrow(0, begin, count));
+      cache.keys.narrow(1, at, count).copy_(r.k.narrow(0, begin, count).transpose(0, 1));
+      cache.values.narrow(1, at, count).copy_(r.v.narrow(0, begin, count).transpose(0, 1));
     };
     store(5, 0, 3);
     store(0, 6, 1);
