@@ -97,7 +97,8 @@ at::Tensor head(LayerStore& store, const adapter::ModulePatch* patch, const at::
   std::vector<at::Tensor> parts;
   for (std::int64_t begin = 0; begin < vocab; begin += kHeadRows) {
     const std::int64_t count = std::min(kHeadRows, vocab - begin);
-    parts.push_back(nn::linear(rows, {.weight = store.head_rows(begin, count), .bias = {}}, nullptr));
+    const nn::LinearWeights part{.weight = store.head_rows(begin, count), .bias = {}};
+    parts.push_back(nn::linear(rows, part, nullptr));
   }
   return at::cat(parts, -1);
 }
