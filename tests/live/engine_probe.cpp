@@ -27,7 +27,7 @@ struct Options {
   std::int64_t generate = 0;
 };
 
-// Every sequence in one pack per kMaxPackTokens, as validate runs them.
+// As validate runs them: packed, with shared prefixes computed once.
 struct Outputs {
   std::vector<at::Tensor> hidden, logits;
 };
@@ -36,7 +36,11 @@ Outputs run_all(lp::engine::LayerStore& store, const lp::engine::Lane& lane,
                 const std::vector<std::vector<std::int32_t>>& sequences) {
   const auto progress = lp::make_silent_progress();
   Outputs outputs;
-  for (const lp::engine::Pack& pack : lp::engine::pack_sequences(sequences)) {
+  outputs.hidden.resize(sequences.size());
+  outputs.logits.resize(sequences.size());
+  const auto packed = lp::engine::pack_sequences(sequences, store.config().rope);
+  for (std::size_t p = 0; p < packed.packs.size(); ++p) {
+    const lp::engine::Pack& pack = packed.packs[p];
     const lp::engine::Run run{.lane = &lane, .pack = &pack};
     const at::Tensor hidden = lp::engine::sweep(store, {&run, 1}, *progress)[0];
     std::vector<at::Tensor> blocks;
@@ -46,12 +50,11 @@ Outputs run_all(lp::engine::LayerStore& store, const lp::engine::Lane& lane,
         }};
     lp::engine::visit_logits(store, {&request, 1}, *progress);
     const at::Tensor logits = at::cat(blocks);
-    std::int64_t begin = 0;
-    for (std::int64_t length : pack.lengths) {
-      outputs.hidden.push_back(
-          hidden.narrow(0, begin, length).to(at::kCPU, at::kFloat).contiguous());
-      outputs.logits.push_back(logits.narrow(0, begin, length).contiguous());
-      begin += length;
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+      if (packed.placements[i].pack != p) continue;
+      const at::Tensor rows = at::tensor(packed.placements[i].rows, at::kLong);
+      outputs.hidden[i] = hidden.to(at::kCPU, at::kFloat).index_select(0, rows);
+      outputs.logits[i] = logits.index_select(0, rows);
     }
   }
   return outputs;

@@ -3,15 +3,16 @@
 
 #include <ATen/ATen.h>
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 namespace loraproof::engine {
 namespace {
 
-// Sequences that are decoded together: a pack with its cache. `members` are indices of requests.
+// Sequences that are decoded together: `members` are indices of requests, `pending` the newest
+// token of each.
 struct Batch {
   std::vector<std::size_t> members;
+  std::vector<std::int32_t> pending;
   KvCache cache;
 };
 
@@ -29,23 +30,90 @@ std::vector<std::int32_t> next_tokens(LayerStore& store, const Lane& lane,
   return tokens;
 }
 
-// The hidden state of each sequence's last token: [S, D].
-at::Tensor last_rows(const at::Tensor& hidden, const Pack& pack) {
-  std::vector<std::int64_t> rows(pack.num_sequences());
-  std::inclusive_scan(pack.lengths.begin(), pack.lengths.end(), rows.begin());
-  for (std::int64_t& row : rows) --row;
-  const at::Tensor index = at::tensor(rows, at::kLong).to(hidden.device());
-  return hidden.index_select(0, index);
+at::Tensor index_of(const std::vector<std::int64_t>& rows, const at::Device& device) {
+  return at::tensor(rows, at::kLong).to(device);
 }
 
-void keep_sequences(KvCache& cache, const std::vector<std::size_t>& kept) {
+// Caches with room for every request's tokens: prefix and answer.
+KvCache make_cache(const LayerStore& store, std::span<const DecodeRequest> requests) {
+  nn::LayerKv layout;
+  std::int64_t room = 0;
+  for (const DecodeRequest& request : requests) {
+    layout.begins.push_back(room);
+    layout.used.push_back(static_cast<std::int64_t>(request.prefix.size()));
+    room += layout.used.back() + request.max_new_tokens;
+  }
+  const model::DecoderConfig& config = store.config();
+  const auto options = at::TensorOptions(store.compute()).device(store.device());
+  KvCache cache(static_cast<std::size_t>(config.num_layers), layout);
   for (nn::LayerKv& layer : cache) {
-    nn::LayerKv next;
-    for (std::size_t i : kept) {
-      next.keys.push_back(std::move(layer.keys[i]));
-      next.values.push_back(std::move(layer.values[i]));
+    layer.keys = at::empty({config.num_kv_heads, room, config.head_dim}, options);
+    layer.values = at::empty({config.num_kv_heads, room, config.head_dim}, options);
+  }
+  return cache;
+}
+
+// Takes the pack's keys and values over into the caches of the members that lie in it.
+void fill_cache(KvCache& cache, const std::vector<nn::PackKv>& kept, std::size_t pack,
+                std::span<const Placement> placements) {
+  std::vector<std::int64_t> from, to;
+  for (std::size_t i = 0; i < placements.size(); ++i) {
+    if (placements[i].pack != pack) continue;
+    for (std::size_t t = 0; t < placements[i].rows.size(); ++t) {
+      from.push_back(placements[i].rows[t]);
+      to.push_back(cache.front().begins[i] + static_cast<std::int64_t>(t));
     }
-    layer = std::move(next);
+  }
+  const at::Device device = cache.front().keys.device();
+  const at::Tensor source = index_of(from, device), target = index_of(to, device);
+  for (std::size_t layer = 0; layer < cache.size(); ++layer) {
+    const auto heads_first = [&](const at::Tensor& x) {
+      return x.index_select(0, source).transpose(0, 1);
+    };
+    cache[layer].keys.index_copy_(1, target, heads_first(kept[layer].keys));
+    cache[layer].values.index_copy_(1, target, heads_first(kept[layer].values));
+  }
+}
+
+// Runs the prefixes, pack by pack (bounded activations), into the caches of one batch.
+Batch prefill(LayerStore& store, const Lane& lane, std::span<const DecodeRequest> requests) {
+  std::vector<std::vector<std::int32_t>> prefixes;
+  for (const DecodeRequest& request : requests) prefixes.push_back(request.prefix);
+  const PackedSequences packed = pack_sequences(prefixes, store.config().rope);
+  const auto silent = make_silent_progress();
+  Batch batch{.cache = make_cache(store, requests)};
+  batch.pending.resize(requests.size());
+  for (std::size_t i = 0; i < requests.size(); ++i) batch.members.push_back(i);
+  for (std::size_t pack = 0; pack < packed.packs.size(); ++pack) {
+    std::vector<nn::PackKv> kept;
+    const Run run{.lane = &lane, .pack = &packed.packs[pack], .kept = &kept};
+    const at::Tensor hidden = sweep(store, {&run, 1}, *silent)[0];
+    fill_cache(batch.cache, kept, pack, packed.placements);
+    std::vector<std::int64_t> last;
+    std::vector<std::size_t> members;
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      if (packed.placements[i].pack != pack) continue;
+      last.push_back(packed.placements[i].rows.back());
+      members.push_back(i);
+    }
+    const auto tokens =
+        next_tokens(store, lane, hidden.index_select(0, index_of(last, hidden.device())));
+    for (std::size_t i = 0; i < members.size(); ++i) batch.pending[members[i]] = tokens[i];
+  }
+  return batch;
+}
+
+// Drops all members but `kept`; their rows in the caches lie idle.
+void keep_members(Batch& batch, const std::vector<std::size_t>& kept) {
+  const auto pick = [&](auto& values) {
+    std::remove_reference_t<decltype(values)> picked;
+    for (std::size_t i : kept) picked.push_back(values[i]);
+    values = std::move(picked);
+  };
+  pick(batch.members);
+  for (nn::LayerKv& layer : batch.cache) {
+    pick(layer.begins);
+    pick(layer.used);
   }
 }
 
@@ -58,34 +126,10 @@ std::vector<std::vector<std::int32_t>> greedy_decode(LayerStore& store, const La
   const c10::InferenceMode no_autograd;
   const auto silent = make_silent_progress();
   std::vector<std::vector<std::int32_t>> answers(requests.size());
-
-  // Prefill pack by pack (bounded activations); the caches of all packs then decode as one batch.
-  Batch batch;
-  std::vector<std::int32_t> pending;  // the newest token of each member
+  if (requests.empty()) return answers;
+  Batch batch = prefill(store, lane, requests);
   std::int64_t longest = 0;
-  for (std::size_t begin = 0; begin < requests.size();) {
-    Pack pack;
-    KvCache cache;
-    std::size_t end = begin;
-    while (end < requests.size() &&
-           (end == begin ||
-            pack.num_tokens() + static_cast<std::int64_t>(requests[end].prefix.size()) <=
-                kMaxPackTokens)) {
-      pack.add(requests[end].prefix);
-      longest = std::max(longest, requests[end].max_new_tokens);
-      batch.members.push_back(end++);
-    }
-    const Run run{.lane = &lane, .pack = &pack, .cache = &cache};
-    const std::vector<at::Tensor> hidden = sweep(store, {&run, 1}, *silent);
-    const auto tokens = next_tokens(store, lane, last_rows(hidden[0], pack));
-    pending.insert(pending.end(), tokens.begin(), tokens.end());
-    batch.cache.resize(cache.size());
-    for (std::size_t layer = 0; layer < cache.size(); ++layer) {
-      std::ranges::move(cache[layer].keys, std::back_inserter(batch.cache[layer].keys));
-      std::ranges::move(cache[layer].values, std::back_inserter(batch.cache[layer].values));
-    }
-    begin = end;
-  }
+  for (const DecodeRequest& request : requests) longest = std::max(longest, request.max_new_tokens);
 
   progress.begin("decode", longest, "tokens");
   while (true) {
@@ -94,27 +138,20 @@ std::vector<std::vector<std::int32_t>> greedy_decode(LayerStore& store, const La
       const DecodeRequest& request = requests[batch.members[i]];
       auto& answer = answers[batch.members[i]];
       if (static_cast<std::int64_t>(answer.size()) >= request.max_new_tokens) continue;
-      answer.push_back(pending[i]);
-      const bool stopped = std::ranges::find(stop_ids, pending[i]) != stop_ids.end();
+      answer.push_back(batch.pending[i]);
+      const bool stopped = std::ranges::find(stop_ids, batch.pending[i]) != stop_ids.end();
       if (!stopped && static_cast<std::int64_t>(answer.size()) < request.max_new_tokens)
         kept.push_back(i);
     }
     progress.advance();
     if (kept.empty()) break;
-    if (kept.size() < batch.members.size()) {
-      keep_sequences(batch.cache, kept);
-      std::vector<std::size_t> members;
-      for (std::size_t i : kept) members.push_back(batch.members[i]);
-      batch.members = std::move(members);
-    }
+    if (kept.size() < batch.members.size()) keep_members(batch, kept);
     Pack step;
-    for (std::size_t member : batch.members) {
-      const auto position =
-          static_cast<std::int64_t>(requests[member].prefix.size() + answers[member].size()) - 1;
-      step.add({&answers[member].back(), 1}, position);
+    for (std::size_t i = 0; i < batch.members.size(); ++i) {
+      step.add({&answers[batch.members[i]].back(), 1}, batch.cache.front().used[i]);
     }
     const Run run{.lane = &lane, .pack = &step, .cache = &batch.cache};
-    pending = next_tokens(store, lane, sweep(store, {&run, 1}, *silent)[0]);
+    batch.pending = next_tokens(store, lane, sweep(store, {&run, 1}, *silent)[0]);
   }
   progress.end();
   return answers;

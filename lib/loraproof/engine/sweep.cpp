@@ -49,8 +49,9 @@ at::Tensor embed(LayerStore& store, const Run& run) {
 }
 
 model::Positions positions_of(const LayerStore& store, const Pack& pack, const at::Tensor& like) {
-  return {.lengths = pack.lengths,
-          .rope = nn::rope_table(store.config().rope, pack.starts, pack.lengths, like.options())};
+  return {.segments = pack.segments,
+          .rope = nn::rope_table(store.config().rope, pack.starts, pack.segments.lengths,
+                                 like.options())};
 }
 
 }  // namespace
@@ -62,16 +63,16 @@ std::vector<at::Tensor> sweep(LayerStore& store, std::span<const Run> runs, Prog
   for (const Run& run : runs) {
     hidden.push_back(embed(store, run));
     positions.push_back(positions_of(store, *run.pack, hidden.back()));
-    if (run.cache != nullptr)
-      run.cache->resize(static_cast<std::size_t>(store.config().num_layers));
+    if (run.kept != nullptr) run.kept->resize(static_cast<std::size_t>(store.config().num_layers));
   }
   for (std::int64_t layer = 0; layer < store.config().num_layers; ++layer) {
     const model::LayerWeights& weights = store.layer(layer);
     for (std::size_t i = 0; i < runs.size(); ++i) {
-      nn::LayerKv* cache =
-          runs[i].cache == nullptr ? nullptr : &(*runs[i].cache)[static_cast<std::size_t>(layer)];
+      const auto index = static_cast<std::size_t>(layer);
+      const model::KvUse kv{.cache = runs[i].cache == nullptr ? nullptr : &(*runs[i].cache)[index],
+                            .kept = runs[i].kept == nullptr ? nullptr : &(*runs[i].kept)[index]};
       hidden[i] = model::decoder_layer(store.config(), layer, weights, runs[i].lane->patches,
-                                       hidden[i], positions[i], cache);
+                                       hidden[i], positions[i], kv);
     }
     progress.advance();
   }
@@ -96,7 +97,8 @@ at::Tensor head(LayerStore& store, const adapter::ModulePatch* patch, const at::
   std::vector<at::Tensor> parts;
   for (std::int64_t begin = 0; begin < vocab; begin += kHeadRows) {
     const std::int64_t count = std::min(kHeadRows, vocab - begin);
-    parts.push_back(at::linear(rows, store.head_rows(begin, count)));
+    const nn::LinearWeights part{.weight = store.head_rows(begin, count), .bias = {}};
+    parts.push_back(nn::linear(rows, part, nullptr));
   }
   return at::cat(parts, -1);
 }

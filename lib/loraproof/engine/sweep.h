@@ -15,13 +15,14 @@
 
 namespace loraproof::engine {
 
-/// Keys and values of all layers, for the sequences of one pack in their order.
+/// Keys and values of all layers for sequences that are decoded together.
 using KvCache = std::vector<nn::LayerKv>;
 
 struct Run {
   const Lane* lane = nullptr;
   const Pack* pack = nullptr;
-  KvCache* cache = nullptr;  ///< grown by the sweep; may be null
+  KvCache* cache = nullptr;  ///< the pack holds the next token of each cached sequence; may be null
+  std::vector<nn::PackKv>* kept = nullptr;  ///< receives keys and values per layer; may be null
 };
 
 /// The hidden states after the final norm, per run: [N, D] in the compute type.

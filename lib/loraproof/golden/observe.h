@@ -37,6 +37,7 @@ struct ObserveRequest {
 };
 
 /// Teacher-forces every request's sequences in one sweep of the base. One Observation per request.
+/// Sequences of a request may share prefixes, or be equal; the head runs once per distinct row.
 [[nodiscard]] std::vector<Observation> observe(engine::LayerStore& store,
                                                std::span<const ObserveRequest> requests,
                                                Progress& progress,

@@ -183,7 +183,7 @@ adapter::BaseModules base_modules(const DecoderConfig& config, const io::Checkpo
 
 at::Tensor decoder_layer(const DecoderConfig& config, std::int64_t layer,
                          const LayerWeights& weights, const adapter::PatchSet& patches,
-                         const at::Tensor& x, const Positions& positions, nn::LayerKv* cache) {
+                         const at::Tensor& x, const Positions& positions, const KvUse& kv) {
   const std::int64_t n = x.size(0);
   const auto project = [&](const char* module, const at::Tensor& input,
                            const nn::LinearWeights& w) {
@@ -202,9 +202,13 @@ at::Tensor decoder_layer(const DecoderConfig& config, std::int64_t layer,
                            .view({n, config.num_kv_heads, config.head_dim});
   const at::Tensor v = project("self_attn.v_proj", attn_in, weights.v)
                            .view({n, config.num_kv_heads, config.head_dim});
-  const at::Tensor attended =
-      nn::attention(nn::apply_rope(q, positions.rope), nn::apply_rope(k, positions.rope), v,
-                    positions.lengths, config.window[static_cast<std::size_t>(layer)], cache);
+  const at::Tensor q_at = nn::apply_rope(q, positions.rope);
+  const at::Tensor k_at = nn::apply_rope(k, positions.rope);
+  if (kv.kept != nullptr) *kv.kept = {k_at, v};
+  const auto window = config.window[static_cast<std::size_t>(layer)];
+  const at::Tensor attended = kv.cache == nullptr
+                                  ? nn::attention(q_at, k_at, v, positions.segments, window)
+                                  : nn::attention_step(q_at, k_at, v, window, *kv.cache);
   const at::Tensor after_attn = x + project("self_attn.o_proj", attended, weights.o);
 
   const at::Tensor mlp_in = normed("post_attention_layernorm", after_attn, weights.post_attn_norm);

@@ -60,14 +60,20 @@ void check_weights(const DecoderConfig& config, const io::Checkpoint& base);
 
 /// Where the tokens of a forward stand.
 struct Positions {
-  std::vector<std::int64_t> lengths;  ///< new tokens per sequence, sum = N
-  nn::RopeTable rope;                 ///< [N, Dh]
+  nn::Segments segments;  ///< of N tokens
+  nn::RopeTable rope;     ///< [N, Dh]
 };
 
-/// x [N, D] -> [N, D], as transformers LlamaDecoderLayer.forward. `cache` may be null.
+/// What a layer does with keys and values beside attending to its own.
+struct KvUse {
+  nn::LayerKv* cache = nullptr;  ///< each token continues one cached sequence
+  nn::PackKv* kept = nullptr;    ///< receives those of the tokens
+};
+
+/// x [N, D] -> [N, D], as transformers LlamaDecoderLayer.forward.
 [[nodiscard]] at::Tensor decoder_layer(const DecoderConfig& config, std::int64_t layer,
                                        const LayerWeights& weights,
                                        const adapter::PatchSet& patches, const at::Tensor& x,
-                                       const Positions& positions, nn::LayerKv* cache);
+                                       const Positions& positions, const KvUse& kv = {});
 
 }  // namespace loraproof::model

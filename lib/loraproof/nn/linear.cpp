@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include "loraproof/nn/row_product.h"
+
 namespace loraproof::nn {
 namespace {
 
@@ -43,14 +45,75 @@ at::Tensor low_rank(const at::Tensor& x_f32, const adapter::ModulePatch& patch) 
   return y * patch.scale;
 }
 
+template <typename T>
+Matrix<const T> matrix_of(const at::Tensor& tensor) {
+  return {tensor.const_data_ptr<T>(), tensor.size(0), tensor.size(1), tensor.stride(0)};
+}
+
+// Rows up to which a CPU with bfloat16 instructions does not use them: libtorch's product then
+// moves 3 to 5 GB/s of weights, row_product several times as many (docs/benchmarks.md).
+constexpr std::int64_t kFewRows = 16;
+
+bool is_rows(const at::Tensor& t) { return t.stride(1) == 1; }
+
+// The rule is one of shapes, types and the kind of CPU, so that the same input gives the same bits.
+bool takes_row_product(const at::Tensor& x, const at::Tensor& weight) {
+  return x.device().is_cpu() && x.dim() == 2 && x.scalar_type() == at::kBFloat16 &&
+         weight.scalar_type() == at::kBFloat16 && is_rows(x) && is_rows(weight) &&
+         (x.size(0) <= kFewRows || !multiplies_bfloat16());
+}
+
+// The low-rank path for row_product; `u` keeps x Aᵀ alive.
+struct LowRankPath {
+  at::Tensor u;  // [N, R] f32
+  LowRank path;
+
+  LowRankPath(const at::Tensor& x, const adapter::ModulePatch& patch)
+      : u(at::empty({x.size(0), patch.lora_a.size(0)}, x.options().dtype(at::kFloat))) {
+    row_product(matrix_of<c10::BFloat16>(x), matrix_of<float>(patch.lora_a),
+                {u.data_ptr<float>(), u.size(0), u.size(1), u.stride(0)});
+    path = {.u = matrix_of<float>(u),
+            .b = matrix_of<float>(patch.lora_b),
+            .bias = patch.lora_bias.defined() ? patch.lora_bias.const_data_ptr<float>() : nullptr,
+            .scale = static_cast<float>(patch.scale)};
+  }
+};
+
+Matrix<c10::BFloat16> writable(const at::Tensor& t) {
+  return {t.data_ptr<c10::BFloat16>(), t.size(0), t.size(1), t.stride(0)};
+}
+
+// x Wᵀ + b, and the low-rank path where there is one, in one pass over the result.
+at::Tensor rows_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                       const LowRank* low_rank) {
+  at::Tensor result = at::empty({x.size(0), weight.size(0)}, x.options());
+  row_product(matrix_of<c10::BFloat16>(x), matrix_of<c10::BFloat16>(weight),
+              bias.defined() ? bias.const_data_ptr<c10::BFloat16>() : nullptr, low_rank,
+              writable(result));
+  return result;
+}
+
+at::Tensor base_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return takes_row_product(x, weight) ? rows_linear(x, weight, bias, nullptr)
+                                      : at::linear(x, weight, bias);
+}
+
 }  // namespace
 
 at::Tensor linear(const at::Tensor& x, const LinearWeights& weights,
                   const adapter::ModulePatch* patch) {
-  if (patch == nullptr) return at::linear(x, weights.weight, weights.bias);
+  if (patch == nullptr) return base_linear(x, weights.weight, weights.bias);
   const at::Tensor& weight = patch->weight.defined() ? patch->weight : weights.weight;
   const at::Tensor& bias = patch->bias.defined() ? patch->bias : weights.bias;
-  at::Tensor result = at::linear(x, weight, bias);
+  const bool plain_lora = patch->has_lora() && !patch->magnitude.defined();
+  if (plain_lora && x.device().is_cpu() && x.scalar_type() == at::kBFloat16 && is_rows(x)) {
+    const LowRankPath lora(x, *patch);
+    if (takes_row_product(x, weight)) return rows_linear(x, weight, bias, &lora.path);
+    const at::Tensor result = at::linear(x, weight, bias);
+    add_low_rank(lora.path, writable(result));
+    return result;
+  }
+  at::Tensor result = base_linear(x, weight, bias);
   if (!patch->has_lora()) return result;
 
   const at::Tensor delta = low_rank(x.to(at::kFloat), *patch);

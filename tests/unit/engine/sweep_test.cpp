@@ -135,6 +135,42 @@ TEST_CASE("greedy decoding of a batch equals generate of each prompt") {
   }
 }
 
+TEST_CASE("shared prefixes change no row, and decoding from them no token") {
+  const auto silent = make_silent_progress();
+  std::vector<std::int32_t> system;
+  for (std::int32_t i = 0; i < 24; ++i) system.push_back((i * 11) % 48);
+  std::vector<std::vector<std::int32_t>> sequences;
+  for (const std::vector<std::int32_t>& rest :
+       {std::vector<std::int32_t>{1, 2}, {1, 3, 4}, {}, {9}, {1, 2}}) {
+    sequences.push_back(system);
+    sequences.back().insert(sequences.back().end(), rest.begin(), rest.end());
+  }
+  for (const std::optional<std::int64_t> window : {std::optional<std::int64_t>(), {7}}) {
+    Model m("base", "plain");
+    for (auto& layer_window : m.config.window) layer_window = window;
+    auto store = m.store();
+    const auto packed = engine::pack_sequences(sequences, m.config.rope);
+    REQUIRE(packed.packs.size() == 1);
+    REQUIRE(packed.packs[0].num_segments() > 2);
+    const engine::Run run{.lane = &m.lane, .pack = &packed.packs[0]};
+    const at::Tensor hidden = engine::sweep(store, {&run, 1}, *silent)[0];
+    std::vector<engine::DecodeRequest> requests;
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+      engine::Pack alone;
+      alone.add(sequences[i]);
+      const engine::Run alone_run{.lane = &m.lane, .pack = &alone};
+      const at::Tensor expected = engine::sweep(store, {&alone_run, 1}, *silent)[0];
+      const at::Tensor rows = at::tensor(packed.placements[i].rows, at::kLong);
+      CHECK(difference(hidden.index_select(0, rows), expected) < 1e-5);
+      requests.push_back({sequences[i], 6});
+    }
+    const auto together = engine::greedy_decode(store, m.lane, requests, {}, *silent);
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      CHECK(engine::greedy_decode(store, m.lane, {&requests[i], 1}, {}, *silent)[0] == together[i]);
+    }
+  }
+}
+
 TEST_CASE("several lanes share one sweep, and no adapter leaves a trace in another's answer") {
   const Expected expected;
   const auto silent = make_silent_progress();

@@ -52,7 +52,7 @@ TEST_CASE("attention of ragged sequences equals the definition, one by one") {
   for (const std::optional<std::int64_t> window :
        {std::optional<std::int64_t>(), std::optional<std::int64_t>(3),
         std::optional<std::int64_t>(1)}) {
-    const at::Tensor out = nn::attention(r.q, r.k, r.v, {2, 1, 6}, window, nullptr);
+    const at::Tensor out = nn::attention(r.q, r.k, r.v, {{2, 1, 6}, {-1, -1, -1}}, window);
     std::int64_t begin = 0;
     for (std::int64_t length : {2, 1, 6}) {
       const auto part = [&](const at::Tensor& x) { return x.narrow(0, begin, length); };
@@ -62,30 +62,58 @@ TEST_CASE("attention of ragged sequences equals the definition, one by one") {
   }
 }
 
-TEST_CASE("attention with a cache equals attention over the whole sequence") {
+TEST_CASE("a segment sees the segments that it continues, then itself") {
+  // 0: 4 tokens; 1 and 3 continue 0; 2 continues 1; 4 stands alone.
+  const nn::Segments segments{{4, 3, 2, 1, 2}, {-1, 0, 1, 0, -1}};
+  const std::vector<std::vector<std::int64_t>> seen = {{0}, {0, 1}, {0, 1, 2}, {0, 3}, {4}};
+  const std::vector<std::int64_t> begins = {0, 4, 7, 9, 10};
+  const Random r(12);
+  for (const std::optional<std::int64_t> window :
+       {std::optional<std::int64_t>(), std::optional<std::int64_t>(5),
+        std::optional<std::int64_t>(2)}) {
+    const at::Tensor out = nn::attention(r.q, r.k, r.v, segments, window);
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+      const auto part = [&](const at::Tensor& x, std::size_t segment) {
+        return x.narrow(0, begins[segment], segments.lengths[segment]);
+      };
+      std::vector<at::Tensor> keys, values;
+      for (std::int64_t segment : seen[i]) {
+        keys.push_back(part(r.k, static_cast<std::size_t>(segment)));
+        values.push_back(part(r.v, static_cast<std::size_t>(segment)));
+      }
+      const at::Tensor k = at::cat(keys), v = at::cat(values);
+      INFO("segment " << i);
+      CHECK(close(part(out, i),
+                  naive(part(r.q, i), k, v, k.size(0) - segments.lengths[i], window)));
+    }
+  }
+}
+
+TEST_CASE("attention of single tokens against a cache equals attention over the sequence") {
   const Random r(10);
   for (const std::optional<std::int64_t> window :
        {std::optional<std::int64_t>(), std::optional<std::int64_t>(4)}) {
-    nn::LayerKv cache;
-    std::vector<at::Tensor> steps;
-    // Two sequences of 6 and 4 tokens, fed as (3, 2) then (2, 1) then (1, 1).
-    const std::vector<std::vector<std::int64_t>> chunks = {{3, 2}, {2, 1}, {1, 1}};
-    std::int64_t at_a = 0, at_b = 6;
-    for (const auto& chunk : chunks) {
+    // Sequences of 6 and 4 tokens, of which 3 and 1 are cached at first; room in another order.
+    nn::LayerKv cache{at::zeros({2, 12, 8}), at::zeros({2, 12, 8}), {5, 0}, {3, 1}};
+    const auto store = [&](std::int64_t at, std::int64_t begin, std::int64_t count) {
+      cache.keys.narrow(1, at, count).copy_(r.k.narrow(0, begin, count).transpose(0, 1));
+      cache.values.narrow(1, at, count).copy_(r.v.narrow(0, begin, count).transpose(0, 1));
+    };
+    store(5, 0, 3);
+    store(0, 6, 1);
+    for (std::int64_t step = 0; step < 3; ++step) {
+      const std::int64_t a = 3 + step, b = 7 + step;
       const auto take = [&](const at::Tensor& x) {
-        return at::cat({x.narrow(0, at_a, chunk[0]), x.narrow(0, at_b, chunk[1])});
+        return at::cat({x.narrow(0, a, 1), x.narrow(0, b, 1)});
       };
-      const at::Tensor out = nn::attention(take(r.q), take(r.k), take(r.v), chunk, window, &cache);
-      const auto expected = [&](std::int64_t begin, std::int64_t at, std::int64_t count) {
-        const auto upto = [&](const at::Tensor& x) {
-          return x.narrow(0, begin, at - begin + count);
-        };
-        return naive(r.q.narrow(0, at, count), upto(r.k), upto(r.v), at - begin, window);
+      const at::Tensor out = nn::attention_step(take(r.q), take(r.k), take(r.v), window, cache);
+      const auto expected = [&](std::int64_t begin, std::int64_t at) {
+        const auto upto = [&](const at::Tensor& x) { return x.narrow(0, begin, at - begin + 1); };
+        return naive(r.q.narrow(0, at, 1), upto(r.k), upto(r.v), at - begin, window);
       };
-      CHECK(close(out.narrow(0, 0, chunk[0]), expected(0, at_a, chunk[0])));
-      CHECK(close(out.narrow(0, chunk[0], chunk[1]), expected(6, at_b, chunk[1])));
-      at_a += chunk[0];
-      at_b += chunk[1];
+      CHECK(close(out.narrow(0, 0, 1), expected(0, a)));
+      CHECK(close(out.narrow(0, 1, 1), expected(6, b)));
     }
+    CHECK(cache.used == std::vector<std::int64_t>{6, 4});
   }
 }
