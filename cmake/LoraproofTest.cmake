@@ -20,7 +20,7 @@ function(loraproof_test module)
     target_link_libraries(${module}_test PRIVATE loraproof_${dep})
   endforeach()
   if(ARG_TORCH)
-    target_link_libraries(${module}_test PRIVATE loraproof_torch)
+    loraproof_use_torch(${module}_test)
   endif()
   catch_discover_tests(${module}_test TEST_PREFIX "${module}: " DISCOVERY_MODE PRE_TEST
                        PROPERTIES LABELS "${ARG_LABELS}")

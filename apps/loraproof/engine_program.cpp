@@ -3,6 +3,7 @@
 // main and command line. Here the commands' entry points are defined as "become that program": the
 // process, its streams, its environment and its arguments stay the same. docs/adr/0007 has the why.
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fmt/format.h>
@@ -46,7 +47,15 @@ std::vector<std::string> own_arguments() {
   return arguments;
 }
 
+// OpenMP's threads spin while they wait, which on a machine with other work (any CI runner) costs
+// several times the processor time of the arithmetic itself; asleep they wake up in microseconds.
+// Has to be in the environment before libtorch is loaded. A user's own choice wins.
+void let_idle_threads_sleep() {
+  if (std::getenv("GOMP_SPINCOUNT") == nullptr) ::setenv("OMP_WAIT_POLICY", "passive", 0);
+}
+
 [[noreturn]] void become_engine() {
+  let_idle_threads_sleep();
   const fs::path engine = find_engine();
   std::vector<std::string> arguments = own_arguments();
   std::vector<char*> pointers;
