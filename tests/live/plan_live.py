@@ -30,7 +30,7 @@ def main():
         parser.add_argument(name, required=True)
     options = parser.parse_args()
     tally = Tally()
-    for name, flags in (("resident", []), ("streamed", ["--memory", "600KB"]), ("one layer at a time", ["--memory", "100KB"])):
+    for name, flags in (("resident", []), ("streamed", ["--memory", "800KB"]), ("one layer at a time", ["--memory", "100KB"])):
         plan = report(options, "--dry-run", *flags)["metrics"]["plan"]
         run = report(options, "--timings", *flags)["run"]
         resident = plan["weights"] == "resident"

@@ -98,7 +98,8 @@ Json plan_json(const BaseInput& base, const EngineOptions& engine,
   const bool resident = plan.resident(base.config);
   const std::int64_t activations = activation_bytes(base.config, work, element);
   const std::int64_t logits = logit_bytes(base.config, work, element);
-  const std::int64_t digests = resident ? 0 : kDigestBytes;
+  const auto stored = static_cast<std::int64_t>(base.checkpoint.total_bytes());
+  const std::int64_t digests = resident ? 0 : std::min(kDigestBytes, stored);
   const auto weights = static_cast<std::int64_t>(plan.held_bytes);
   std::int64_t prompt_tokens = 0;
   for (const auto& ids : prompt_ids) prompt_tokens += static_cast<std::int64_t>(ids.size());
