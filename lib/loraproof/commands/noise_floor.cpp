@@ -54,6 +54,7 @@ std::map<std::string, golden::NoiseFloor> measure_floors(
     const ThreadCount other(at::get_num_threads() == 1 ? 2 : 1);
     floors["threads"] = run(store, lane, {});
   }
+  store.release_all();  // two stores at once would hold two budgets
   const at::ScalarType other = job.compute == at::kFloat ? at::kBFloat16 : at::kFloat;
   engine::LayerStore other_store = job.store(other, nullptr);
   floors["compute"] = run(other_store, job.lane(adapter, other), {});

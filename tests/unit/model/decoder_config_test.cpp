@@ -74,8 +74,8 @@ TEST_CASE("sizes, defaults and eos ids") {
 TEST_CASE("sliding windows of mistral and qwen2 as transformers reads them") {
   Json mistral = llama();
   mistral["model_type"] = "mistral";
-  CHECK(read(mistral).window ==
-        std::vector<std::optional<std::int64_t>>{4096, 4096});  // the default
+  CHECK((read(mistral).window ==
+        std::vector<std::optional<std::int64_t>>{4096, 4096}));  // the default
   mistral["sliding_window"] = nullptr;
   CHECK_FALSE(read(mistral).window[0]);
   Json qwen = llama();
@@ -84,7 +84,7 @@ TEST_CASE("sliding windows of mistral and qwen2 as transformers reads them") {
   CHECK_FALSE(read(qwen).o_bias);
   CHECK_FALSE(read(qwen).window[1]);  // use_sliding_window is off
   qwen.update({{"use_sliding_window", true}, {"sliding_window", 8}, {"max_window_layers", 1}});
-  CHECK(read(qwen).window == std::vector<std::optional<std::int64_t>>{std::nullopt, 8});
+  CHECK((read(qwen).window == std::vector<std::optional<std::int64_t>>{std::nullopt, 8}));
 }
 
 TEST_CASE("a value that is not implemented is refused by name") {
