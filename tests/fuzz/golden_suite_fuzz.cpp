@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any bytes as a golden suite: what stands before a line of equals signs is suite.yaml, the rest is
 // prompts.jsonl. Without such a line the bytes are a bare prompts file.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -15,6 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using loraproof::fuzz::fuzz_check;
+using loraproof::golden::Expectation;
 using loraproof::golden::GoldenPrompt;
 using loraproof::golden::Suite;
 
@@ -44,6 +46,18 @@ void put(const fs::path& file, std::string_view text) {
   if (!stream) std::abort();
 }
 
+constexpr std::string_view kAnswers[] = {"", "{\"item\":\"tea\",\"n\":2}",
+                                         "two teas, caf\u00e9 \xF0\x9F\x8D\xB5"};
+
+/// An expectation meets itself where it is an answer; any answer is judged or refused with an
+/// error.
+void check(const Expectation& expected) {
+  if (expected.is_answer()) fuzz_check(expected.met_by(expected.text()), "an answer meets itself");
+  for (const std::string_view answer : kAnswers) {
+    loraproof::fuzz::only_input_errors([&] { (void)expected.met_by(answer); });
+  }
+}
+
 void check(const Suite& suite) {
   fuzz_check(!suite.prompts.empty(), "a suite has prompts");
   fuzz_check(suite.max_new_tokens >= 1, "answers have at least a token");
@@ -54,6 +68,11 @@ void check(const Suite& suite) {
     const int forms = !prompt.messages.is_null() + prompt.prompt.has_value() + !prompt.ids.empty();
     fuzz_check(forms == 1, "a prompt has one form");
     for (const auto id : prompt.ids) fuzz_check(id >= 0, "token ids are not negative");
+    if (prompt.expected) check(*prompt.expected);
+  }
+  for (const auto& slice : suite.slices) {
+    fuzz_check(std::ranges::count(suite.prompts, slice.name, &GoldenPrompt::slice) > 0,
+               "a slice with limits has prompts");
   }
   for (const auto id : suite.stop_ids) fuzz_check(id >= 0, "stop ids are not negative");
 }
@@ -71,44 +90,56 @@ Corpus corpus() {
       "{\"id\":\"a\",\"messages\":[{\"role\":\"user\",\"content\":\"two teas\"}],"
       "\"expected\":\"{}\",\"slice\":\"tea\",\"match\":\"exact\"}\n"
       "{\"id\":7,\"prompt\":\"x\"}\n{\"id\":\"c\",\"ids\":[1,2,3]}\n";
-  return {.seeds = {std::string(kPrompts), suite_of("version: 1", kPrompts),
-                    suite_of("version: 1\nname: orders\nprompts: prompts.jsonl\nagainst: same\n"
-                             "max_new_tokens: 48\nstop: [\"</s>\", \"\\n\"]\nstop_ids: [2, 5]\n"
-                             "match: exact\nlimits:\n  golden.text: {min: 0.9, severity: warn}\n",
-                             kPrompts),
-                    suite_of("version: 1\nslices:\n  tea: {limits: {golden.text: {min: 0.5}}}\n"
-                             "match: json\nagainst: base\n",
-                             kPrompts)},
-          .dictionary = {kBorder.data(),
-                         "\"id\":",
-                         "\"messages\":",
-                         "\"prompt\":",
-                         "\"ids\":",
-                         "\"expected\":",
-                         "\"slice\":",
-                         "\"match\":",
-                         "\"role\":",
-                         "\"content\":",
-                         "version: 1",
-                         "stop_ids: ",
-                         "stop: ",
-                         "slices: ",
-                         "match: ",
-                         "against: ",
-                         "limits: ",
-                         "prompts: ",
-                         "max_new_tokens: ",
-                         "-1",
-                         "2147483648",
-                         "[",
-                         "]",
-                         "{",
-                         "}",
-                         "null",
-                         "\n  ",
-                         "&a ",
-                         "*a",
-                         "\xff"}};
+  return {
+      .seeds = {std::string(kPrompts), suite_of("version: 1", kPrompts),
+                suite_of("version: 1\nname: orders\nprompts: prompts.jsonl\nagainst: same\n"
+                         "max_new_tokens: 48\nstop: [\"</s>\", \"\\n\"]\nstop_ids: [2, 5]\n"
+                         "match: exact\nlimits:\n  golden.text: {min: 0.9, severity: warn}\n",
+                         kPrompts),
+                suite_of("version: 1\nagainst: revision\nmatch: json\nslices:\n"
+                         "  tea: {golden.text: {min: 0.5}}\n",
+                         kPrompts),
+                suite_of(
+                    "version: 1\nmatch: regex\n",
+                    "{\"id\":\"r\",\"prompt\":\"x\",\"expected\":\"t(w|e)o? .*[a-z]{2,4}$\"}\n"
+                    "{\"id\":\"n\",\"prompt\":\"x\",\"expected\":\" Caf\\u00e9 \","
+                    "\"match\":\"normalized\"}\n"
+                    "{\"id\":\"c\",\"ids\":[0],\"expected\":\"tea\",\"match\":\"contains\"}\n")},
+      .dictionary = {kBorder.data(),
+                     "\"id\":",
+                     "\"messages\":",
+                     "\"prompt\":",
+                     "\"ids\":",
+                     "\"expected\":",
+                     "\"slice\":",
+                     "\"match\":",
+                     "\"role\":",
+                     "\"content\":",
+                     "version: 1",
+                     "stop_ids: ",
+                     "stop: ",
+                     "slices: ",
+                     "match: ",
+                     "against: ",
+                     "limits: ",
+                     "revision",
+                     "regex",
+                     "normalized",
+                     "contains",
+                     "json",
+                     "prompts: ",
+                     "max_new_tokens: ",
+                     "-1",
+                     "2147483648",
+                     "[",
+                     "]",
+                     "{",
+                     "}",
+                     "null",
+                     "\n  ",
+                     "&a ",
+                     "*a",
+                     "\xff"}};
 }
 
 }  // namespace loraproof::fuzz

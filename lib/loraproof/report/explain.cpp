@@ -25,13 +25,13 @@ std::string range_of(std::optional<double> min, std::optional<double> max) {
   return fmt::format("{}", fmt::join(sides, " and "));
 }
 
-/// What the check does when it fails or can't be decided.
-std::string effect_of(const Rule& rule) {
-  std::string text = rule.severity == Severity::Error  ? "error: a finding fails the gate"
-                     : rule.severity == Severity::Warn ? "warn: a finding does not fail the gate"
-                                                       : "info: it is only reported";
-  if (rule.required) text += "; required: undecided, the verdict is not a pass";
-  return text;
+std::string severity_text(const Rule& rule) {
+  switch (rule.severity) {
+    case Severity::Error: return "error (a finding fails the gate)";
+    case Severity::Warn: return "warn (a finding does not fail the gate)";
+    case Severity::Info: break;
+  }
+  return "info (only reported)";
 }
 
 std::string default_limit_of(const Rule& rule) {
@@ -80,7 +80,8 @@ Facts facts_of(const Rule& rule) {
     settings.push_back(fmt::format("--set {}.{}={}", rule.id, field, value));
     entries.push_back(fmt::format("{}: {}", field, value));
   }
-  return {{"severity", effect_of(rule)},
+  return {{"severity", severity_text(rule)},
+          {"undecided", rule.required ? "the verdict is inconclusive, not a pass" : ""},
           {"limit", default_limit_of(rule)},
           {"samples", samples_of(rule)},
           {"why this limit", rule.source},
@@ -164,7 +165,7 @@ std::string markdown_in_full(const Topic& topic) {
   std::string out;
   const auto add = [&](const std::string& name, const std::string& title,
                        const std::string& explanation, const Facts& facts) {
-    out += fmt::format("{}### `{}`\n\n{}.\n\n", out.empty() ? "" : "\n", name, markdown(title));
+    out += fmt::format("{}### `{}`\n\n**{}**\n\n", out.empty() ? "" : "\n", name, markdown(title));
     if (!explanation.empty()) out += markdown(explanation) + "\n\n";
     for (const Fact& fact : facts) out += markdown_fact(fact);
   };

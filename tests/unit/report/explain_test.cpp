@@ -32,8 +32,8 @@ std::string refusal(std::string_view name) {
 TEST_CASE("explain tells a check's severity, limit and how to change them") {
   const std::string text = text_of("t.low");
   CHECK(has(text, "t.low\n  low\n\n  e\n"));
-  CHECK(
-      has(text, "severity: error: a finding fails the gate; required: undecided, the verdict is"));
+  CHECK(has(text, "severity: error (a finding fails the gate)\n"));
+  CHECK(has(text, "undecided: the verdict is inconclusive, not a pass\n"));
   CHECK(has(text, "limit: at most 0.5\n"));
   CHECK(has(text, "  change it with:\n    --set t.low.max=0.5\n    --set t.low.severity=warn\n"));
   CHECK(has(text, "  or in loraproof.yaml:\n    checks: {t.low: {max: 0.5, severity: warn}}\n"));

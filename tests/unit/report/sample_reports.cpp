@@ -57,6 +57,7 @@ Report pass_report() {
        .required = true,
        .message = "the suite expects no answers"}};
   report.checks[4].interval = Interval{.low = 0.0028, .high = 0.0033};
+  report.checks[4].smallest_effect = 0.00123;
   report.prompts = Json::array({{{"id", "p-001"}, {"adapter", "support"}, {"diverged", false}}});
   report.metrics = {{"support", {{"prompts", 40}, {"answer_tokens", 1280}}}};
   report.run = Json{{"sweep_s", 3.25}, {"bytes_read", 269060552}};

@@ -99,6 +99,9 @@ std::string row_of(const Check& check, bool with_status) {
     row += figure + " | ";
   }
   row += prose(check.message);
+  if (check.smallest_effect) {
+    row += fmt::format("<br>smallest effect seen: {}", smallest_effect_figure(check));
+  }
   if (with_status && !check.hint.empty()) row += "<br>hint: " + prose(check.hint);
   return row + " |\n";
 }

@@ -96,12 +96,18 @@ std::string interval_figure(const Check& check) {
                      format_number(interval.high, digits), format_number(interval.level * 100));
 }
 
+std::string smallest_effect_figure(const Check& check) {
+  return check.smallest_effect ? format_number(*check.smallest_effect, 2) : "";
+}
+
 std::string all_figures(const Check& check) {
   std::vector<std::string> parts;
   if (check.value) parts.push_back("value " + value_figure(check));
   if (std::string limit = limit_figure(check); !limit.empty()) parts.push_back(std::move(limit));
   if (check.interval) parts.push_back("interval " + interval_figure(check));
   if (check.n) parts.push_back(fmt::format("n {}", *check.n));
+  if (check.smallest_effect)
+    parts.push_back("smallest effect seen " + smallest_effect_figure(check));
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 

@@ -32,7 +32,10 @@ using CheckGroup = std::vector<const Check*>;
 [[nodiscard]] std::string value_figure(const Check& check);
 /// "0.55 to 0.8315 (95%)"; "" without an interval.
 [[nodiscard]] std::string interval_figure(const Check& check);
-/// "value 0.69, max 0.015, interval 0.55 to 0.8315 (95%), n 1280": those of the four that exist.
+/// "0.012": what the samples could have shown; "" where nobody worked it out.
+[[nodiscard]] std::string smallest_effect_figure(const Check& check);
+/// "value 0.69, max 0.015, interval 0.55 to 0.8315 (95%), n 1280, smallest effect seen 0.012":
+/// those that exist.
 [[nodiscard]] std::string all_figures(const Check& check);
 
 /// "7 checks: 4 failed, 1 warned, 2 passed"; "no checks" when there are none.
