@@ -31,7 +31,8 @@ double quantile(const std::vector<double>& sorted, double q) {
 
 double standard_deviation(const std::vector<double>& values) {
   double mean = 0, squares = 0;
-  for (double value : values) mean += value / static_cast<double>(values.size());
+  for (double value : values) mean += value;
+  mean /= static_cast<double>(values.size());
   for (double value : values) squares += (value - mean) * (value - mean);
   return std::sqrt(squares / static_cast<double>(values.size() - 1));
 }
