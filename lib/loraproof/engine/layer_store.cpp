@@ -125,7 +125,7 @@ void LayerStore::release_all() {
 }
 
 at::Tensor LayerStore::embedding_table() {
-  const io::TensorView& view = stored(std::string(model::kEmbedding) + ".weight");
+  const io::TensorView& view = stored(fmt::format("{}.weight", model::kEmbedding));
   base_.read_in(rows_of(view, view.shape[0] - 1, 1));  // the file still reaches to its end
   const bool shared_with_head = plan_.keep_head && head_name_ == view.name;
   if (lends() && !shared_with_head) embedding_loan_ = base_.lend({&view, 1});
@@ -135,7 +135,7 @@ at::Tensor LayerStore::embedding_table() {
 
 at::Tensor LayerStore::final_norm() {
   if (!final_norm_.defined()) {
-    const io::TensorView& view = stored(std::string(model::kFinalNorm) + ".weight");
+    const io::TensorView& view = stored(fmt::format("{}.weight", model::kFinalNorm));
     bytes_read_ += view.bytes.size();
     final_norm_ = loader_.tensor(view);
     see(view, nullptr);
