@@ -70,8 +70,8 @@ int main() {
   int failed = 0, passed = 0;
   for (const char* adapter :
        {"plain", "dora", "rslora", "modules_to_save", "embedding", "lora_bias"}) {
-    // Resident, one layer at a time, and two layers in flight: the next one copied from pinned memory
-    // on a stream of its own (a layer of the fixture has 27,904 bytes, all of it 68,224).
+    // Resident, one layer at a time, and two layers in flight: the next one copied from pinned
+    // memory on a stream of its own (a layer of the fixture has 27,904 bytes, all of it 68,224).
     for (const std::optional<std::uint64_t> memory :
          {std::optional<std::uint64_t>(), std::optional<std::uint64_t>(1),
           std::optional<std::uint64_t>(60'000)}) {
@@ -80,7 +80,8 @@ int main() {
       // TF32 is off by default for matmul in libtorch, so f32 on CUDA is f32.
       const bool ok = worst < 1e-4 && same_text;
       fmt::print("{} {} {}: {:.2e} of the range, greedy text {}\n", ok ? "ok  " : "FAIL", adapter,
-                 memory ? fmt::format("streamed in {}", *memory) : "resident", worst, same_text ? "equal" : "differs");
+                 memory ? fmt::format("streamed in {}", *memory) : "resident", worst,
+                 same_text ? "equal" : "differs");
       ++(ok ? passed : failed);
     }
   }

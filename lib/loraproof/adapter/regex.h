@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Python's `re` for the patterns of adapter_config.json and suites, run by PCRE2 under limits: a hostile
-// pattern ends in an input Error, never in a hang. Syntax that Python refuses, or reads otherwise
-// than PCRE2, is refused or rewritten before compiling, so a pattern never means something else
-// than in PEFT.
+// Python's `re` for the patterns of adapter_config.json and suites, run by PCRE2 under limits: a
+// hostile pattern ends in an input Error, never in a hang. Syntax that Python refuses, or reads
+// otherwise than PCRE2, is refused or rewritten before compiling, so a pattern never means
+// something else than in PEFT.
 #pragma once
 
 #include <memory>

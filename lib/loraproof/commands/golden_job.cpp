@@ -9,9 +9,9 @@
 namespace loraproof::commands {
 
 TextInput GoldenJob::open_text() const {
-  return commands::open_text(suite, session.base.folder,
-                             session.adapters.empty() ? nullptr
-                                                      : &session.adapters.front().input.folder);
+  return commands::open_text(
+      suite, session.base.folder,
+      session.adapters.empty() ? nullptr : &session.adapters.front().input.folder);
 }
 
 engine::Lane GoldenJob::lane(const AdapterSession* adapter, at::ScalarType lane_compute) const {
@@ -22,7 +22,8 @@ engine::Lane GoldenJob::lane(const AdapterSession* adapter, at::ScalarType lane_
 
 BaseWatch GoldenJob::watch() const {
   std::vector<const adapter::PatchSet*> patches;
-  for (const AdapterSession& adapter : session.adapters) patches.push_back(&adapter.landing.patches);
+  for (const AdapterSession& adapter : session.adapters)
+    patches.push_back(&adapter.landing.patches);
   return {session.base.checkpoint, session.base.modules, std::move(patches)};
 }
 
@@ -99,7 +100,7 @@ GoldenJob open_job(const ValidateOptions& options) {
   const at::Device device = parse_device(options.engine.device);
   const at::ScalarType compute = parse_compute(options.engine.compute);
   Session session = open_session(options.base, options.adapters);
-  return {options, std::move(suite), against, std::move(policy), std::move(baseline),
+  return {options, std::move(suite), against,           std::move(policy), std::move(baseline),
           device,  compute,          std::move(session)};
 }
 
@@ -112,7 +113,8 @@ report::Report begin_report(const GoldenJob& job, std::string command) {
     report.inputs.push_back({"adapter", adapter.input.folder.string(), ""});
   }
   report.inputs.push_back({"golden", job.options.golden, job.suite.digest});
-  if (job.options.baseline) report.inputs.push_back({"baseline", job.options.baseline->string(), ""});
+  if (job.options.baseline)
+    report.inputs.push_back({"baseline", job.options.baseline->string(), ""});
   return report;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What validating and recording have in common: the opened suite, policy, base and adapters, and the
-// report that says so.
+// What validating and recording have in common: the opened suite, policy, base and adapters, and
+// the report that says so.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -6,13 +6,11 @@
 namespace loraproof::commands {
 
 report::Measure passed(std::string id, std::string message) {
-  return {
-      .id = std::move(id), .message = std::move(message), .outcome = report::Outcome::Pass};
+  return {.id = std::move(id), .message = std::move(message), .outcome = report::Outcome::Pass};
 }
 
 report::Measure skipped(std::string id, std::string message) {
-  return {
-      .id = std::move(id), .message = std::move(message), .outcome = report::Outcome::Skipped};
+  return {.id = std::move(id), .message = std::move(message), .outcome = report::Outcome::Skipped};
 }
 
 void append(Measures& measures, Measures more) {

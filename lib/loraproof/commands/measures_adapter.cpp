@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "loraproof/commands/measures.h"
-
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 #include <set>
+
+#include "loraproof/commands/measures.h"
 
 namespace loraproof::commands {
 namespace {

@@ -94,8 +94,8 @@ class GoldenMeasures {
   void texts() {
     const std::int64_t decided = diff_.equal_texts + diff_.diverged_texts;
     add("golden.text", {share(diff_.equal_texts, decided), decided, spread_.text, 1},
-        fmt::format("greedy answers: {} equal, {} different, {} decided by ties",
-                    diff_.equal_texts, diff_.diverged_texts, diff_.tied_texts))
+        fmt::format("greedy answers: {} equal, {} different, {} decided by ties", diff_.equal_texts,
+                    diff_.diverged_texts, diff_.tied_texts))
         .hint = like_the_base();
     const std::int64_t positions = diff_.answer_tokens - diff_.ties;
     add("golden.token_agreement",
@@ -128,7 +128,8 @@ class GoldenMeasures {
     const double p = stats::mcnemar_p(flips);
     Measure& measure = add(
         kFlips,
-        {flips.excess(), flips.n,
+        {flips.excess(),
+         flips.n,
          {stats::excess_interval(flips, options_.interval.level),
           stats::smallest_share(flips.n, options_.power)}},
         fmt::format("{} answers became wrong, {} became right (exact one-sided McNemar p {:.3g})",
@@ -137,7 +138,8 @@ class GoldenMeasures {
     measure.hint = "read the answers that became wrong; they are listed with both texts";
     if (flips.n == 0) {
       measure.outcome = Outcome::Inconclusive;
-      measure.message = "the suite expects nothing, so a new version of the adapter can't be judged";
+      measure.message =
+          "the suite expects nothing, so a new version of the adapter can't be judged";
       measure.hint = "give the prompts an \"expected\" answer, or judge with --against same";
       return;
     }
@@ -177,8 +179,7 @@ class GoldenMeasures {
     const auto n = static_cast<std::int64_t>(diff_.prompts.size());
     const auto cosine = [&](const char* id, double value, double floor, const Spread& spread,
                             const char* message) {
-      add(id, {value, n, spread, 1}, message,
-          {.min = 1 - above(floor, "golden.floor_min_cosine")});
+      add(id, {value, n, spread, 1}, message, {.min = 1 - above(floor, "golden.floor_min_cosine")});
     };
     cosine("golden.embedding_cosine", diff_.cosine, floor_.cosine, spread_.cosine,
            "cosine of the last prompt token's hidden state, mean");

@@ -4,13 +4,14 @@
 namespace loraproof::commands {
 
 ExpectedOutcomes outcomes_of(const golden::Suite& suite, const std::vector<std::string>& then,
-                     const std::vector<std::string>& now) {
+                             const std::vector<std::string>& now) {
   ExpectedOutcomes outcomes;
   for (std::size_t i = 0; i < suite.prompts.size(); ++i) {
     const auto& expected = suite.prompts[i].expected;
-    outcomes.push_back(expected ? std::optional(ExpectedOutcome{.right_then = expected->met_by(then[i]),
-                                                        .right_now = expected->met_by(now[i])})
-                                : std::nullopt);
+    outcomes.push_back(expected
+                           ? std::optional(ExpectedOutcome{.right_then = expected->met_by(then[i]),
+                                                           .right_now = expected->met_by(now[i])})
+                           : std::nullopt);
   }
   return outcomes;
 }

@@ -22,8 +22,9 @@ struct ExpectedOutcome {
 using ExpectedOutcomes = std::vector<std::optional<ExpectedOutcome>>;
 
 /// Answer texts in the order of the suite's prompts.
-[[nodiscard]] ExpectedOutcomes outcomes_of(const golden::Suite& suite, const std::vector<std::string>& then,
-                                   const std::vector<std::string>& now);
+[[nodiscard]] ExpectedOutcomes outcomes_of(const golden::Suite& suite,
+                                           const std::vector<std::string>& then,
+                                           const std::vector<std::string>& now);
 
 struct OutcomeCounts {
   std::int64_t right_then = 0;

@@ -69,9 +69,9 @@ Measures effects_of(const GoldenJob& job, const BaseWatch& watch) {
   Measures measures;
   for (std::size_t i = 0; i < job.session.adapters.size(); ++i) {
     const AdapterSession& adapter = job.session.adapters[i];
-    append(measures, job.of_adapter(adapter, effect_measures(watch.effects(i),
-                                                             adapter.landing.patches,
-                                                             adapter.input.config.use_rslora)));
+    append(measures,
+           job.of_adapter(adapter, effect_measures(watch.effects(i), adapter.landing.patches,
+                                                   adapter.input.config.use_rslora)));
   }
   return measures;
 }
@@ -98,8 +98,7 @@ report::Report record(const ValidateOptions& options, Context& context) {
   engine::LayerStore store = job.store(job.compute, &watch);
   std::vector<golden::Observation> recorded;
   for (Recording& recording : recordings)
-    recorded.push_back(
-        decode_and_score(job, text, store, prompt_ids, recording, context.progress));
+    recorded.push_back(decode_and_score(job, text, store, prompt_ids, recording, context.progress));
   const io::DigestByName& tensors = watch.finish();
   append(measures, effects_of(job, watch));
   report.checks = job.judge(measures);

@@ -77,10 +77,11 @@ struct Run {
 
 Measures identity_of_subject(const Run& run, const Subject& subject, const golden::GoldenDiff& diff,
                              const adapter::AdapterIdentity* adapter) {
-  IdentityNow now{.identity = identity_of(run.job.session.base, adapter, run.text, run.base_tensors),
-                  .has_adapter = adapter != nullptr,
-                  .adapter_may_differ = run.job.against == golden::Against::Revision,
-                  .prompts = static_cast<std::int64_t>(diff.prompts.size())};
+  IdentityNow now{
+      .identity = identity_of(run.job.session.base, adapter, run.text, run.base_tensors),
+      .has_adapter = adapter != nullptr,
+      .adapter_may_differ = run.job.against == golden::Against::Revision,
+      .prompts = static_cast<std::int64_t>(diff.prompts.size())};
   now.prompts_with_other_ids = std::ranges::count_if(
       diff.prompts, [](const golden::PromptDiff& prompt) { return !prompt.same_prompt; });
   return identity_measures(subject.reference.identity, now);
@@ -99,9 +100,12 @@ report::Measure base_distance(const golden::BaseFigures& then,
 }
 
 Json base_json(const golden::BaseFigures& figures) {
-  return {{"kl_prompt", figures.kl_prompt},     {"kl_answer", figures.kl_answer},
-          {"nll", figures.nll},                 {"cosine", figures.cosine},
-          {"equal_texts", figures.equal_texts}, {"expected_met", figures.expected_met}};
+  return {{"kl_prompt", figures.kl_prompt},
+          {"kl_answer", figures.kl_answer},
+          {"nll", figures.nll},
+          {"cosine", figures.cosine},
+          {"equal_texts", figures.equal_texts},
+          {"expected_met", figures.expected_met}};
 }
 
 // Everything about one subject that goes into the report.
@@ -129,7 +133,8 @@ Judged judge_subject(const Run& run, const Subject& subject, const LaneResult& l
                     {"tie_margin", lane.tie_margin},
                     {"reference", subject.folder.string()},
                     {"reference_compute", subject.reference.compute}};
-  if (const auto& recorded = subject.reference.base_figures; recorded && subject.adapter != nullptr) {
+  if (const auto& recorded = subject.reference.base_figures;
+      recorded && subject.adapter != nullptr) {
     std::optional<golden::BaseFigures> now;
     if (base != nullptr)
       now = base_figures_of(job.suite, base->diff, answer_texts(run.text, base->answers));
@@ -197,15 +202,13 @@ report::Report validate(const ValidateOptions& options, Context& context) {
   const TextInput text = job.open_text();
   const auto prompt_ids = tokenise(job.suite, text);
   if (options.dry_run) {
-    report.metrics["plan"] =
-        plan_json(job.session.base, options.engine, prompt_ids, job.compute,
-                  recorded_tokens(subjects.front().reference));
+    report.metrics["plan"] = plan_json(job.session.base, options.engine, prompt_ids, job.compute,
+                                       recorded_tokens(subjects.front().reference));
     return report;
   }
   BaseWatch watch = job.watch();
   engine::LayerStore store = job.store(job.compute, &watch);
-  const auto lanes =
-      run_lanes(job, tasks_of(job, subjects), prompt_ids, store, context.progress);
+  const auto lanes = run_lanes(job, tasks_of(job, subjects), prompt_ids, store, context.progress);
   const Run run{job, text, watch, watch.finish()};
   report_results(run, subjects, lanes, std::move(measures), report);
   if (options.timings) report.run = figures.json(store);

@@ -16,15 +16,15 @@ struct ValidateOptions {
   std::string base;                   ///< folder or org/name
   std::vector<std::string> adapters;  ///< DIR or NAME=DIR each; none: a merged checkpoint
   std::string golden;                 ///< suite folder or prompts.jsonl
-  std::string reference;  ///< name of the reference; "": the adapter's, or the only one
-  std::string against;    ///< "same" or "revision"; "": what the suite says
+  std::string reference;              ///< name of the reference; "": the adapter's, or the only one
+  std::string against;                ///< "same" or "revision"; "": what the suite says
   std::optional<std::filesystem::path> baseline;  ///< report whose failures are accepted
-  bool with_base = false;    ///< also a lane without an adapter
-  std::uint64_t seed = 0;    ///< of the bootstrap
-  std::int64_t top_k = 256;  ///< recording: entries kept per distribution
-  bool force = false;        ///< recording: replace an existing reference
-  bool timings = false;      ///< fill Report::run
-  bool dry_run = false;      ///< stop before any weight is read
+  bool with_base = false;                         ///< also a lane without an adapter
+  std::uint64_t seed = 0;                         ///< of the bootstrap
+  std::int64_t top_k = 256;                       ///< recording: entries kept per distribution
+  bool force = false;                             ///< recording: replace an existing reference
+  bool timings = false;                           ///< fill Report::run
+  bool dry_run = false;                           ///< stop before any weight is read
   EngineOptions engine;
   PolicyOptions policy;
 };

@@ -85,8 +85,8 @@ class LayerStore {
   std::vector<std::optional<LoadedLayer>> layers_;
   std::optional<std::int64_t> streamed_;  ///< the layer in layers_ that does not stay
   at::Tensor final_norm_;
-  at::Tensor head_;                              ///< the whole head, where it stays
-  std::shared_ptr<const void> head_loan_;        ///< pages of it, or of its last part
+  at::Tensor head_;                             ///< the whole head, where it stays
+  std::shared_ptr<const void> head_loan_;       ///< pages of it, or of its last part
   std::shared_ptr<const void> embedding_loan_;  ///< pages of the rows that were looked up
   std::optional<std::int64_t> ahead_index_;
   std::future<LoadedLayer> ahead_;  ///< last: its thread uses what stands above

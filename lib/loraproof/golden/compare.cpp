@@ -233,7 +233,8 @@ GoldenDiff compare(const Reference& reference, std::span<const Sequence> sequenc
     const auto& undecided =
         i < reference.answer_ties.size() ? reference.answer_ties[i] : all_decided;
     compare_rows(reference, observation,
-                 {recorded, sequences[i], undecided, {recorded_rows[i], now_row}}, tie_margin, diff);
+                 {recorded, sequences[i], undecided, {recorded_rows[i], now_row}}, tie_margin,
+                 diff);
     expected_from_answer(reference, i, diff);
     now_row += sequences[i].rows();
     prompts.push_back(diff);

@@ -12,10 +12,8 @@ namespace loraproof::golden {
 namespace {
 
 constexpr std::pair<MatchKind, std::string_view> kNames[] = {
-    {MatchKind::Exact, "exact"},
-    {MatchKind::Normalized, "normalized"},
-    {MatchKind::Json, "json"},
-    {MatchKind::Contains, "contains"},
+    {MatchKind::Exact, "exact"}, {MatchKind::Normalized, "normalized"},
+    {MatchKind::Json, "json"},   {MatchKind::Contains, "contains"},
     {MatchKind::Regex, "regex"},
 };
 
@@ -69,7 +67,8 @@ Expectation::Expectation(MatchKind kind, std::string expected, const std::string
     : kind_(kind), text_(std::move(expected)) {
   if (kind_ == MatchKind::Normalized) normalized_ = normalized(text_);
   if (kind_ == MatchKind::Regex) {
-    regex_ = std::make_shared<const adapter::PythonRegex>(text_, adapter::PatternOrigin{file, where});
+    regex_ =
+        std::make_shared<const adapter::PythonRegex>(text_, adapter::PatternOrigin{file, where});
   }
   if (kind_ != MatchKind::Json) return;
   try {

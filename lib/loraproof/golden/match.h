@@ -14,7 +14,8 @@ namespace loraproof::golden {
 
 enum class MatchKind {
   Exact,       ///< the same bytes
-  Normalized,  ///< the same after NFC, lower case, and white space cut at the ends and folded inside
+  Normalized,  ///< the same after NFC, lower case, and white space cut at the ends and folded
+               ///< inside
   Json,        ///< both are one JSON document and equal as values: key order, spaces and the
                ///< spelling of numbers don't count
   Contains,    ///< the expected text stands somewhere in the answer

@@ -50,7 +50,7 @@ std::vector<std::int32_t> next_ids_of(std::span<const Sequence> sequences) {
 
 // The computed rows of a request that somebody reads, and who reads them.
 struct ReadRows {
-  at::Tensor hidden;                                // [M, D]
+  at::Tensor hidden;                               // [M, D]
   std::vector<std::vector<std::int64_t>> readers;  // per computed row: rows of the sequences
 };
 

@@ -65,7 +65,7 @@ struct NoiseFloor {
 /// One field of a NoiseFloor, under the name that reports and files use.
 struct FloorField {
   const char* key;
-  double NoiseFloor::*member;
+  double NoiseFloor::* member;
 };
 [[nodiscard]] std::span<const FloorField> floor_fields();
 
@@ -77,8 +77,8 @@ struct FloorField {
 struct BaseFigures {
   double kl_prompt = 0;  ///< mean KL(recorded || base), nats
   double kl_answer = 0;
-  double nll = 0;              ///< NLL of the recorded answers under the base, nats per token
-  double cosine = 1;           ///< mean cosine of embedding_last
+  double nll = 0;                ///< NLL of the recorded answers under the base, nats per token
+  double cosine = 1;             ///< mean cosine of embedding_last
   std::int64_t equal_texts = 0;  ///< prompts whose greedy answer is the recorded one
   std::int64_t expected_met = 0;
 };
@@ -115,9 +115,9 @@ struct Reference {
   std::vector<std::vector<std::int32_t>> expected_ids;
   /// Per prompt the NLL of the expected answer, nats per token; nothing where there is none.
   std::vector<std::optional<double>> expected_nll;
-  NoiseFloor floor;                             ///< the largest of floor_runs, per field
+  NoiseFloor floor;                              ///< the largest of floor_runs, per field
   std::map<std::string, NoiseFloor> floor_runs;  ///< "compute", "packing", "threads"
-  std::optional<BaseFigures> base_figures;      ///< nothing when recorded without an adapter
+  std::optional<BaseFigures> base_figures;       ///< nothing when recorded without an adapter
   Identity identity;
 
   /// First row of each prompt's distributions, [P + 1].

@@ -65,9 +65,12 @@ Json floor_runs_json(const Reference& reference) {
 
 Json base_figures_json(const std::optional<BaseFigures>& base) {
   if (!base) return nullptr;
-  return {{"kl_prompt", base->kl_prompt},     {"kl_answer", base->kl_answer},
-          {"nll", base->nll},                 {"cosine", base->cosine},
-          {"equal_texts", base->equal_texts}, {"expected_met", base->expected_met}};
+  return {{"kl_prompt", base->kl_prompt},
+          {"kl_answer", base->kl_answer},
+          {"nll", base->nll},
+          {"cosine", base->cosine},
+          {"equal_texts", base->equal_texts},
+          {"expected_met", base->expected_met}};
 }
 
 Json meta_json(const Reference& reference) {
@@ -137,7 +140,8 @@ void write_reference(const Reference& reference, const std::filesystem::path& fo
                        .file = folder.parent_path().string()});
   }
   AtomicFolder output(folder, replace);
-  io::write_safetensors(output.staging() / kReferenceArrays, views, {{"format", "pt"}, {"schema", kReferenceSchema}});
+  io::write_safetensors(output.staging() / kReferenceArrays, views,
+                        {{"format", "pt"}, {"schema", kReferenceSchema}});
   write_file_atomically(output.staging() / kReferenceMeta, meta_json(reference).dump(1) + "\n");
   output.commit();
 }

@@ -135,8 +135,7 @@ void RowCollector::add_on_device(std::int64_t first_row, const at::Tensor& logit
       put(found_.top.tail_logprob, mass_outside(logprobs, ids));
     }
     if (reference_ids_.defined()) {
-      const at::Tensor ids =
-          reference_ids_.index_select(0, at).to(logits.device(), at::kLong);
+      const at::Tensor ids = reference_ids_.index_select(0, at).to(logits.device(), at::kLong);
       put(found_.at_reference, logprobs.gather(1, ids));
       put(found_.tail_at_reference, mass_outside(logprobs, ids));
     }

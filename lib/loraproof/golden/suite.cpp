@@ -144,8 +144,7 @@ void read_settings(const JsonObject& yaml, Suite& suite) {
                      brief(*yaml.find("version")));
   }
   suite.name = yaml.string_or("name", suite.name);
-  suite.against =
-      read_choice(yaml, "against", Against::Same, against_of, "same or revision");
+  suite.against = read_choice(yaml, "against", Against::Same, against_of, "same or revision");
   suite.max_new_tokens = yaml.integer_or("max_new_tokens", suite.max_new_tokens);
   if (suite.max_new_tokens < 1 || suite.max_new_tokens > kMaxNewTokensLimit) {
     throw yaml.error("max_new_tokens", "out of range", fmt::format("1 to {}", kMaxNewTokensLimit),
@@ -171,9 +170,7 @@ std::optional<Against> against_of(std::string_view name) {
   return std::nullopt;
 }
 
-std::string_view name_of(Against against) {
-  return against == Against::Same ? "same" : "revision";
-}
+std::string_view name_of(Against against) { return against == Against::Same ? "same" : "revision"; }
 
 Suite read_suite(const std::filesystem::path& path) {
   Suite suite;

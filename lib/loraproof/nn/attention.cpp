@@ -94,9 +94,8 @@ at::Tensor attention_step(const at::Tensor& q, const at::Tensor& k, const at::Te
     const auto row = static_cast<std::int64_t>(i);
     const std::int64_t seen = window ? std::min(*window, cache.used[i]) : cache.used[i];
     const std::int64_t first = fresh[i] + 1 - seen;
-    out.narrow(0, row, 1)
-        .copy_(attend(queries.narrow(0, row, 1), cached(cache.keys, first, seen),
-                      cached(cache.values, first, seen), std::nullopt));
+    out.narrow(0, row, 1).copy_(attend(queries.narrow(0, row, 1), cached(cache.keys, first, seen),
+                                       cached(cache.values, first, seen), std::nullopt));
   }
   return out.view({q.size(0), -1});
 }

@@ -181,7 +181,7 @@ template <int Rows, typename Vector, typename W, typename Y>
     const LowRank& low = *job.low_rank;
     Lanes delta[Rows], bias = {};
     accumulate<Rows, Vector>(low.u.data + row * low.u.stride, low.u.stride, panel + depth * kLanes,
-                     job.rank(), delta);
+                             job.rank(), delta);
     if (low.bias != nullptr) load_part(bias, low.bias + first, count);
     for (int r = 0; r < Rows; ++r) sum[r] += (delta[r] + bias) * low.scale;
     for (int r = 0; r < Rows; ++r) round_bfloat16(sum[r]);
@@ -220,7 +220,8 @@ template <int Rows, typename Vector, typename W, typename Y>
     next += (depth + job.rank()) * kLanes;
   }
   std::int64_t row = part.row_begin;
-  for (; row + Rows <= part.row_end; row += Rows) multiply_rows<Rows, Vector>(job, part, panels, row, x);
+  for (; row + Rows <= part.row_end; row += Rows)
+    multiply_rows<Rows, Vector>(job, part, panels, row, x);
   for (; row + Rows / 2 <= part.row_end; row += Rows / 2)
     multiply_rows<Rows / 2, Vector>(job, part, panels, row, x);
   for (; row < part.row_end; ++row) multiply_rows<1, Vector>(job, part, panels, row, x);

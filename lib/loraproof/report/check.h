@@ -40,8 +40,8 @@ struct Check {
   std::optional<std::int64_t> n;  ///< Samples behind `value`.
   /// The smallest departure from "no effect" that these samples could have shown.
   std::optional<double> smallest_effect;
-  std::string message;            ///< What was found, one or two sentences, never cut.
-  std::string hint;               ///< What to do about it; empty for a pass.
+  std::string message;  ///< What was found, one or two sentences, never cut.
+  std::string hint;     ///< What to do about it; empty for a pass.
 };
 
 /// "pass", "warn", "fail", "inconclusive", "skipped": as printed in every format.

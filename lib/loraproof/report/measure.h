@@ -33,8 +33,8 @@ struct Measure {
   /// value inside its limits decides nothing when the limits leave less room than that effect.
   std::optional<double> smallest_effect;
   double no_effect = 0;
-  /// This question is not asked here: reported, and gated only if the policy file or --set give it a
-  /// limit or a severity.
+  /// This question is not asked here: reported, and gated only if the policy file or --set give it
+  /// a limit or a severity.
   bool report_only = false;
 };
 

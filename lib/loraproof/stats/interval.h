@@ -10,7 +10,7 @@
 namespace loraproof::stats {
 
 struct IntervalOptions {
-  double level = 0.95;          ///< two-sided coverage, between 0 and 1
+  double level = 0.95;            ///< two-sided coverage, between 0 and 1
   std::int64_t resamples = 2000;  ///< of the bootstrap
   std::uint64_t seed = 0;
 };

@@ -132,8 +132,8 @@ void read_logits(std::span<const float> logits, LogitRow& row) {
 }
 
 float LogitRow::logprob(std::int32_t id) const {
-  return static_cast<float>(
-      static_cast<double>(logits[static_cast<std::size_t>(id)] - largest) - log_sum);
+  return static_cast<float>(static_cast<double>(logits[static_cast<std::size_t>(id)] - largest) -
+                            log_sum);
 }
 
 float LogitRow::gap(std::int32_t id) const {

@@ -16,8 +16,7 @@ double mcnemar_p(const Flips& flips) {
   if (flips.lost == 0) return 1;
   const boost::math::binomial_distribution<> either_way(
       static_cast<double>(flips.lost + flips.gained), 0.5);
-  return boost::math::cdf(
-      boost::math::complement(either_way, static_cast<double>(flips.lost - 1)));
+  return boost::math::cdf(boost::math::complement(either_way, static_cast<double>(flips.lost - 1)));
 }
 
 Interval excess_interval(const Flips& flips, double level) {

@@ -105,9 +105,8 @@ TEST_CASE("tensors are shown once, in the order of the sweep, on the thread of t
     CHECK(order.back() == "lm_head.weight");
     const auto layer_of = [](const std::string& name) { return name.substr(0, 14); };
     const auto first = order.begin() + 1, last = order.end() - 2;
-    CHECK(std::is_sorted(first, last, [&](const auto& a, const auto& b) {
-      return layer_of(a) < layer_of(b);
-    }));
+    CHECK(std::is_sorted(first, last,
+                         [&](const auto& a, const auto& b) { return layer_of(a) < layer_of(b); }));
   }
 }
 
@@ -124,8 +123,7 @@ TEST_CASE("layers may be asked for out of order and again") {
 TEST_CASE("what stayed can be given back, and is read again when it is needed") {
   const test::FourLayers m;
   engine::LayerStore store(
-      m.base, m.config,
-      {.compute = at::kFloat, .memory_bytes = kTwo + kHeadBytes + kLayerBytes});
+      m.base, m.config, {.compute = at::kFloat, .memory_bytes = kTwo + kHeadBytes + kLayerBytes});
   const at::Tensor expected = run(store);
   const std::uint64_t first = store.bytes_read();
   store.release_all();

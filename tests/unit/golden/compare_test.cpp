@@ -200,7 +200,8 @@ TEST_CASE("spread: shares are exact, means are resampled, no samples say nothing
     prompts[i].answer_tokens = 10;
   }
   const auto spread = golden::spread_of(golden::add_up(prompts), {});
-  CHECK(spread.text.interval->low == Approx(std::pow(0.025, 1.0 / 20)));  // 20 of 20, Clopper-Pearson
+  CHECK(spread.text.interval->low ==
+        Approx(std::pow(0.025, 1.0 / 20)));  // 20 of 20, Clopper-Pearson
   CHECK(*spread.text.smallest_effect == Approx(1 - std::pow(0.2, 1.0 / 20)));
   CHECK(*spread.token_agreement.smallest_effect == Approx(1 - std::pow(0.2, 1.0 / 200)));
   CHECK(spread.kl_prompt.interval->low > 0.01);

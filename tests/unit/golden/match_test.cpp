@@ -54,7 +54,8 @@ TEST_CASE("json compares values, not spelling") {
   CHECK_FALSE(meets(MatchKind::Json, order, "```json\n{\"item\": \"tea\", \"n\": 2}\n```"));
   CHECK_FALSE(meets(MatchKind::Json, "[1, 2]", "[2, 1]"));
   CHECK(meets(MatchKind::Json, "[{\"a\": [1]}]", "[{\"a\":[1e0]}]"));
-  CHECK_FALSE(meets(MatchKind::Json, "{\"a\": 1}", "{\"a\": 1, \"a\": 1}"));  // refused as ambiguous
+  CHECK_FALSE(
+      meets(MatchKind::Json, "{\"a\": 1}", "{\"a\": 1, \"a\": 1}"));  // refused as ambiguous
 }
 
 TEST_CASE("contains and regex look anywhere") {

@@ -31,8 +31,8 @@ struct Fixture {
     auto other = prompt;
     other.insert(other.end(), {5, 6, 7});
     // One prompt with two answers, a longer one, one of its own, and the first again.
-    sequences = {{prompt, {1, 2, 3}}, {prompt, {1, 9}}, {other, {}}, {{4}, {8}},
-                 {prompt, {1, 2, 3}}};
+    sequences = {
+        {prompt, {1, 2, 3}}, {prompt, {1, 9}}, {other, {}}, {{4}, {8}}, {prompt, {1, 2, 3}}};
   }
   [[nodiscard]] std::int64_t rows() const {
     std::int64_t count = 0;
@@ -42,10 +42,8 @@ struct Fixture {
   golden::Observation observe(const engine::Packing& packing, std::int64_t top_k,
                               const at::Tensor& reference_ids = {}) {
     const auto silent = make_silent_progress();
-    const golden::ObserveRequest request{.lane = &lane,
-                                         .sequences = sequences,
-                                         .top_k = top_k,
-                                         .reference_ids = reference_ids};
+    const golden::ObserveRequest request{
+        .lane = &lane, .sequences = sequences, .top_k = top_k, .reference_ids = reference_ids};
     return std::move(golden::observe(store, {&request, 1}, *silent, packing).front());
   }
   // Log-probabilities [rows, V] in f64, from one plain sweep per sequence.
@@ -112,8 +110,8 @@ TEST_CASE("rows equal the log-probabilities of each sequence alone, in float64")
   CHECK(at::equal(found.best_id, logprobs.argmax(1).to(at::kInt)));
   const at::Tensor long_ids = ids.to(at::kLong);
   CHECK(close(found.at_reference, logprobs.gather(1, long_ids)));
-  CHECK(close(found.tail_at_reference,
-              at::logsumexp(logprobs.scatter(1, long_ids, -INFINITY), {1})));
+  CHECK(
+      close(found.tail_at_reference, at::logsumexp(logprobs.scatter(1, long_ids, -INFINITY), {1})));
   const auto [values, top] = logprobs.topk(3, 1);
   CHECK(close(found.top.topk_logprobs, values));
   CHECK(close(found.top.tail_logprob, at::logsumexp(logprobs.scatter(1, top, -INFINITY), {1})));

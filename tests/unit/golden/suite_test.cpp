@@ -72,11 +72,13 @@ TEST_CASE("a bare prompts file works, in a folder or by itself, and the digest i
 
 TEST_CASE("the question, the default match and slices with limits are read") {
   const test::TempDir folder;
-  folder.write("suite.yaml",
-               "version: 1\nagainst: revision\nmatch: json\nslices:\n  x: {golden.text: {min: 0.5}}\n");
-  folder.write("prompts.jsonl",
-               "{\"id\": \"a\", \"prompt\": \"p\", \"expected\": \"{}\", \"slice\": \"x\"}\n"
-               "{\"id\": \"b\", \"prompt\": \"p\", \"expected\": \"yes\", \"match\": \"contains\"}\n");
+  folder.write(
+      "suite.yaml",
+      "version: 1\nagainst: revision\nmatch: json\nslices:\n  x: {golden.text: {min: 0.5}}\n");
+  folder.write(
+      "prompts.jsonl",
+      "{\"id\": \"a\", \"prompt\": \"p\", \"expected\": \"{}\", \"slice\": \"x\"}\n"
+      "{\"id\": \"b\", \"prompt\": \"p\", \"expected\": \"yes\", \"match\": \"contains\"}\n");
   const auto suite = golden::read_suite(folder.path());
   CHECK(suite.against == golden::Against::Revision);
   CHECK(suite.prompts[0].expected->kind() == golden::MatchKind::Json);

@@ -75,7 +75,7 @@ TEST_CASE("sliding windows of mistral and qwen2 as transformers reads them") {
   Json mistral = llama();
   mistral["model_type"] = "mistral";
   CHECK((read(mistral).window ==
-        std::vector<std::optional<std::int64_t>>{4096, 4096}));  // the default
+         std::vector<std::optional<std::int64_t>>{4096, 4096}));  // the default
   mistral["sliding_window"] = nullptr;
   CHECK_FALSE(read(mistral).window[0]);
   Json qwen = llama();

@@ -83,8 +83,8 @@ TEST_CASE("a segment sees the segments that it continues, then itself") {
       }
       const at::Tensor k = at::cat(keys), v = at::cat(values);
       INFO("segment " << i);
-      CHECK(close(part(out, i),
-                  naive(part(r.q, i), k, v, k.size(0) - segments.lengths[i], window)));
+      CHECK(
+          close(part(out, i), naive(part(r.q, i), k, v, k.size(0) - segments.lengths[i], window)));
     }
   }
 }

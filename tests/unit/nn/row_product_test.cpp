@@ -101,8 +101,7 @@ TEST_CASE("the low-rank path is added to the rounded product in f32 and rounded 
     const at::Tensor expected =
         base.to(at::kDouble) + (at::linear(u, b) + lora_bias).to(at::kDouble) * 1.5;
     const at::Tensor fused = at::empty({rows, 35}, at::kBFloat16);
-    nn::row_product(in<BFloat16>(o.x), in<BFloat16>(o.weight), nullptr, &low,
-                    out<BFloat16>(fused));
+    nn::row_product(in<BFloat16>(o.x), in<BFloat16>(o.weight), nullptr, &low, out<BFloat16>(fused));
     CHECK(rounded_from(fused, expected));
     nn::add_low_rank(low, out<BFloat16>(base));
     CHECK(at::equal(fused, base));
@@ -110,8 +109,7 @@ TEST_CASE("the low-rank path is added to the rounded product in f32 and rounded 
 }
 
 TEST_CASE("ties round to even, infinities stay and NaN stays NaN") {
-  const at::Tensor x =
-      at::tensor({1.0F, 1.0F / 256}).reshape({1, 2}).to(at::kBFloat16);
+  const at::Tensor x = at::tensor({1.0F, 1.0F / 256}).reshape({1, 2}).to(at::kBFloat16);
   const at::Tensor weight =
       at::tensor({1.0F, 1.0F, 1.0F, 3.0F, INFINITY, 1.0F, NAN, 1.0F}).reshape({4, 2});
   at::Tensor result = at::empty({1, 4}, at::kFloat);

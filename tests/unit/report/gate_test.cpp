@@ -78,8 +78,8 @@ TEST_CASE("a question that is not asked is reported, unless the policy asks it")
   CHECK(judge(measure, {"t.low.severity=warn"}).status == Status::Warn);
   const Measure without{.id = "t.derived", .value = 1, .message = "m", .report_only = true};
   CHECK(judge(without).status == Status::Pass);
-  const Measure finding{.id = "t.finding", .message = "m", .outcome = Outcome::Fail,
-                        .report_only = true};
+  const Measure finding{
+      .id = "t.finding", .message = "m", .outcome = Outcome::Fail, .report_only = true};
   CHECK(judge(finding).status == Status::Pass);
   CHECK(judge(finding).severity == Severity::Info);
 }

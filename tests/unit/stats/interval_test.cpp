@@ -15,7 +15,8 @@ namespace loraproof::stats {
 namespace {
 
 Json oracle() {
-  return read_json_file(std::filesystem::path(LORAPROOF_SOURCE_DIR) / "golden/values/intervals.json");
+  return read_json_file(std::filesystem::path(LORAPROOF_SOURCE_DIR) /
+                        "golden/values/intervals.json");
 }
 
 constexpr double kExact = 1e-9;  // special functions of two libraries
@@ -90,7 +91,8 @@ TEST_CASE("an interval holds the truth about as often as it says") {
     for (int i = 0; i < 40; ++i)
       values.push_back(-std::log1p(-std::ldexp(static_cast<double>(random() >> 11), -53)));
     const Interval interval =
-        bootstrap_mean(values, {.resamples = 500, .seed = static_cast<std::uint64_t>(round)}).interval;
+        bootstrap_mean(values, {.resamples = 500, .seed = static_cast<std::uint64_t>(round)})
+            .interval;
     covered += interval.low <= 1 && 1 <= interval.high;
   }
   CHECK(covered >= 352);  // 88 %
