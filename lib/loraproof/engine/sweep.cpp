@@ -12,10 +12,9 @@
 namespace loraproof::engine {
 namespace {
 
-// Rows of logits held at once, and rows of the head that are converted at once when it is streamed.
+// Rows of logits held at once; kHeadPartRows of the head are converted at once when it is streamed.
 // Fixed numbers: the block shape decides the kernel and with it the last bits.
 constexpr std::int64_t kLogitRows = 256;
-constexpr std::int64_t kHeadRows = 16384;
 
 const adapter::ModulePatch* find_patch(const Lane& lane, const char* module) {
   const auto found = lane.patches.find(module);
@@ -95,8 +94,8 @@ at::Tensor head(LayerStore& store, const adapter::ModulePatch* patch, const at::
     return nn::linear(rows, {.weight = store.head_rows(0, vocab), .bias = {}}, patch);
   }
   std::vector<at::Tensor> parts;
-  for (std::int64_t begin = 0; begin < vocab; begin += kHeadRows) {
-    const std::int64_t count = std::min(kHeadRows, vocab - begin);
+  for (std::int64_t begin = 0; begin < vocab; begin += kHeadPartRows) {
+    const std::int64_t count = std::min(kHeadPartRows, vocab - begin);
     const nn::LinearWeights part{.weight = store.head_rows(begin, count), .bias = {}};
     parts.push_back(nn::linear(rows, part, nullptr));
   }
