@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes a Llama of random weights, LoRA adapters for it and a golden suite: the inputs of scripts/bench/streaming.
 
-    make_synthetic_llama.py --out DIR [--layers 24] [--prompts 20] [--tokens 32] [--answer-tokens 4] [--adapters 1]
+    make_synthetic_llama.py --out DIR [--layers 24] [--prompts 40] [--tokens 16] [--answer-tokens 4] [--adapters 1]
 
 DIR gets base/ (BF16, sharded; 24 layers: 1.33 billion parameters, 2.7 GB), adapter0/, adapter1/, ... (PEFT, all linear
 layers, r = 8) and suite/ (prompts as token ids, so no tokenizer is needed). Scales are those of initialised models:
@@ -129,8 +129,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", required=True, type=pathlib.Path)
     parser.add_argument("--layers", type=int, default=24)
-    parser.add_argument("--prompts", type=int, default=20)
-    parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--prompts", type=int, default=40)
+    parser.add_argument("--tokens", type=int, default=16)
     parser.add_argument("--answer-tokens", type=int, default=4)
     parser.add_argument("--adapters", type=int, default=1)
     options = parser.parse_args()
