@@ -5,6 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,8 +29,13 @@ struct ModuleEffect {
   [[nodiscard]] double ratio() const;
 };
 
-/// Measures one module. `weight` [O, I] (embedding [V, D]) of any floating type, on the CPU; the
-/// patch must carry LoRA. Memory: one block of rows in f64 (1 MiB).
+/// Measures what each of several adapters does to one module; the weight is converted once for all
+/// of them. `weight` [O, I] (embedding [V, D]) of any floating type, on the CPU; every patch must
+/// carry LoRA. Memory: one block of rows in f64 (1 MiB) and the patches' factors in f64.
+[[nodiscard]] std::vector<ModuleEffect> measure_effects(std::span<const ModulePatch* const> patches,
+                                                        const at::Tensor& weight,
+                                                        BaseModule::Kind kind);
+/// The same for one adapter.
 [[nodiscard]] ModuleEffect measure_effect(const ModulePatch& patch, const at::Tensor& weight,
                                           BaseModule::Kind kind);
 
@@ -37,7 +43,10 @@ struct ModuleEffect {
 /// so that they do not depend on it.
 class EffectSums {
  public:
-  /// A patch that replaces the weight, or has no LoRA, has no D and is passed over.
+  /// False for a patch that replaces the weight, or has no LoRA: it has no D.
+  [[nodiscard]] static bool counts(const ModulePatch& patch);
+  void add(const std::string& module, const ModuleEffect& effect) { modules_[module] = effect; }
+  /// Measures the module; passes over a patch that does not count.
   void add(const std::string& module, const ModulePatch& patch, const at::Tensor& weight,
            BaseModule::Kind kind);
 

@@ -82,7 +82,7 @@ adapter::EffectSums effects_on(const BaseInput& base, const adapter::PatchSet& p
   for (const auto& [module, patch] : patches) {
     progress.advance();
     const auto found = base.modules.find(module);
-    if (found == base.modules.end() || !patch.has_lora() || patch.weight.defined()) continue;
+    if (found == base.modules.end() || !adapter::EffectSums::counts(patch)) continue;
     const std::string stored =
         base.checkpoint.find(module + ".weight") != nullptr ? module : found->second.tied_to;
     const io::TensorView* view = base.checkpoint.find(stored + ".weight");

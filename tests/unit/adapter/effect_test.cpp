@@ -107,6 +107,35 @@ TEST_CASE("row blocks do not change the sums") {
   CHECK(effect.weight_norm2 == Approx((wide * wide).sum().item<double>()).epsilon(1e-12));
 }
 
+TEST_CASE("several adapters on one module are measured as if each were alone") {
+  const at::Tensor weight = at::randn({70, 40}).to(at::kBFloat16);
+  const at::Tensor wide = weight.to(at::kDouble);
+  std::vector<ModulePatch> patches;
+  for (const std::int64_t rank : {3, 300, 1, 250})  // more ranks than are multiplied together
+    patches.push_back(patch_of(at::randn({rank, 40}), at::randn({70, rank}), 0.5));
+  patches[2].magnitude = at::rand({70}) + 0.5;
+  std::vector<const ModulePatch*> pointers;
+  for (const ModulePatch& patch : patches) pointers.push_back(&patch);
+  const auto effects = adapter::measure_effects(pointers, weight, BaseModule::Kind::Linear);
+  REQUIRE(effects.size() == patches.size());
+  for (std::size_t i = 0; i < patches.size(); ++i) {
+    INFO(i);
+    const at::Tensor delta =
+        0.5 * patches[i].lora_b.to(at::kDouble).matmul(patches[i].lora_a.to(at::kDouble));
+    at::Tensor change = delta;
+    if (patches[i].magnitude.defined()) {
+      const at::Tensor moved = wide + delta;
+      const at::Tensor gain = patches[i].magnitude.to(at::kDouble) / (moved * moved).sum(1).sqrt();
+      change = moved * gain.unsqueeze(1) - wide;
+    }
+    const auto sum = [](const at::Tensor& tensor) { return tensor.sum().item<double>(); };
+    CHECK(effects[i].weight_norm2 == Approx(sum(wide * wide)).epsilon(1e-12));
+    CHECK(effects[i].delta_norm2 == Approx(sum(delta * delta)).epsilon(1e-9));
+    CHECK(effects[i].inner == Approx(sum(wide * delta)).epsilon(1e-9).margin(1e-9));
+    CHECK(effects[i].effective_norm2 == Approx(sum(change * change)).epsilon(1e-9));
+  }
+}
+
 TEST_CASE("the merged coefficient is near 0 on the base and near 1 on the merged base") {
   const Loaded loaded("all_linear");
   EffectSums clean, merged;
