@@ -140,12 +140,6 @@ double ModuleEffect::ratio() const {
                             : std::numeric_limits<double>::infinity();
 }
 
-double delta_norm(const ModulePatch& patch) {
-  if (!patch.has_lora()) return 0.0;
-  return std::abs(patch.scale) *
-         std::sqrt(product_norm2(patch.lora_a.to(at::kDouble), patch.lora_b.to(at::kDouble)));
-}
-
 std::vector<ModuleEffect> measure_effects(std::span<const ModulePatch* const> patches,
                                           const at::Tensor& weight, BaseModule::Kind kind) {
   std::vector<ModuleEffect> effects(patches.size());

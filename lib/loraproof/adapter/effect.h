@@ -14,9 +14,6 @@
 
 namespace loraproof::adapter {
 
-/// ‖s·B·A‖_F; 0 for a patch without LoRA. For DoRA this is the part before the magnitude.
-[[nodiscard]] double delta_norm(const ModulePatch& patch);
-
 /// The numbers of one module, and their sums over modules.
 struct ModuleEffect {
   double weight_norm2 = 0.0;     ///< ‖W‖²
@@ -61,10 +58,6 @@ class EffectSums {
  private:
   std::map<std::string, ModuleEffect> modules_;
 };
-
-/// effect.zero_module for each module whose patch changes nothing (zero A, B or scale), or
-/// effect.zero_adapter when none changes anything. Needs no base weights.
-[[nodiscard]] std::vector<Finding> find_zero_effect(const PatchSet& patches);
 
 /// What effect.scale is judged by.
 struct ScaleSummary {
