@@ -380,6 +380,11 @@ def _(inputs, folder):
     return adapter_by_peft(inputs, folder, autocast_adapter_dtype=False)
 
 
+@clean("adapter-by-peft-in-fp32", PASS)
+def _(inputs, folder):
+    return adapter_by_peft(inputs, folder)
+
+
 @clean("other-compute", PASS)
 def _(inputs, folder):
     recorded = next(iter(inputs.golden.glob("references/*/reference.json")))
@@ -421,11 +426,6 @@ def _(inputs, folder):
 def _(inputs, folder):
     changed = copy_base(inputs, folder, config={"rms_norm_eps": 1e-3})
     return dataclasses.replace(changed, words=identity_warns())
-
-
-@reported("adapter-by-peft-in-fp32", PASS)
-def _(inputs, folder):
-    return adapter_by_peft(inputs, folder)
 
 
 @reported("tokenizer-saved-by-transformers", PASS)

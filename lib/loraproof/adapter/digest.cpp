@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "loraproof/adapter/tensor_values.h"
 #include "loraproof/core/digest.h"
 
 namespace loraproof::adapter {
@@ -37,6 +38,14 @@ Json layers_json(const AdapterConfig& config) {
   std::sort(layers.begin(), layers.end());
   layers.erase(std::unique(layers.begin(), layers.end()), layers.end());
   return layers;
+}
+
+// PEFT widens 16-bit adapters to f32 when it loads them, and saves them so.
+std::string value_digest(const io::TensorView& view) {
+  const std::optional<Narrowed> narrow = narrowed(view);
+  if (!narrow) return io::tensor_digest(view);
+  return io::tensor_digest(
+      {.name = view.name, .dtype = narrow->dtype, .shape = view.shape, .bytes = narrow->bytes});
 }
 
 const char* bias_text(BiasMode mode) {
@@ -77,7 +86,7 @@ AdapterIdentity identify(const AdapterConfig& config, const io::SafetensorsFile&
   if (tensors != nullptr) {
     identity.tensors = *tensors;
   } else {
-    for (const auto& view : file.tensors()) identity.tensors[view.name] = io::tensor_digest(view);
+    for (const auto& view : file.tensors()) identity.tensors[view.name] = value_digest(view);
   }
   Sha256 sha;
   sha.update("loraproof.adapter/1\n");

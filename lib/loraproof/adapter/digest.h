@@ -23,7 +23,9 @@ struct AdapterIdentity {
 /// the patterns keep file order, because the first match wins.
 [[nodiscard]] std::map<std::string, std::string> meaning_fields(const AdapterConfig& config);
 
-/// Reads every byte of the file. `tensors`: digests taken before (a cache), or nullptr.
+/// A tensor is digested by its values: one of F32 or F16 whose values are all exact in BF16, else
+/// in F16, as that type; so an adapter that was loaded and saved again in f32 is still the same
+/// one. Reads every byte of the file. `tensors`: digests taken before (a cache), or nullptr.
 [[nodiscard]] AdapterIdentity identify(const AdapterConfig& config, const io::SafetensorsFile& file,
                                        const io::DigestByName* tensors = nullptr);
 

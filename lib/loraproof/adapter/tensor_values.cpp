@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "loraproof/core/error.h"
 
@@ -34,6 +35,31 @@ float from_f16(std::uint16_t bits) {
   }
   const std::uint32_t wide = exponent == 0x1f ? 0xffu : exponent + (127 - 15);
   return std::bit_cast<float>(sign | (wide << 23) | (fraction << 13));
+}
+
+// The binary16 of a value that has one exactly; nothing for others.
+std::optional<std::uint16_t> to_f16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000u);
+  const int exponent = static_cast<int>((bits >> 23) & 0xffu) - 127;
+  const std::uint32_t fraction = bits & 0x7fffffu;
+  if ((bits & 0x7fffffffu) == 0) return sign;
+  if (exponent >= -14 && exponent <= 15) {
+    if ((fraction & 0x1fffu) != 0) return std::nullopt;
+    return static_cast<std::uint16_t>(sign | ((exponent + 15) << 10) | (fraction >> 13));
+  }
+  if (exponent < -24 || exponent > 15) return std::nullopt;
+  const int dropped = 13 + (-14 - exponent);  // subnormal: the leading 1 becomes a bit of it
+  const std::uint32_t significand = fraction | 0x800000u;
+  if ((significand & ((1u << dropped) - 1u)) != 0) return std::nullopt;
+  return static_cast<std::uint16_t>(sign | (significand >> dropped));
+}
+
+// The bfloat16 of a value that has one exactly.
+std::optional<std::uint16_t> to_bf16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if ((bits & 0xffffu) != 0) return std::nullopt;
+  return static_cast<std::uint16_t>(bits >> 16);
 }
 
 /// Calls visit(float) for each value.
@@ -73,6 +99,23 @@ bool is_zero(const io::TensorView& view) {
   bool zero = true;
   for_values(view, [&](float value) { zero = zero && value == 0.0f; });
   return zero;
+}
+
+std::optional<Narrowed> narrowed(const io::TensorView& view) {
+  if (view.dtype != DType::F32 && view.dtype != DType::F16) return std::nullopt;
+  const auto all_as = [&](DType dtype, auto convert) -> std::optional<Narrowed> {
+    Narrowed result{dtype, std::vector<std::byte>(static_cast<std::size_t>(view.numel()) * 2)};
+    std::byte* to = result.bytes.data();
+    bool exact = true;
+    for_values(view, [&](float value) {
+      const std::optional<std::uint16_t> bits = exact ? convert(value) : std::nullopt;
+      exact = bits.has_value();
+      if (exact) std::memcpy(to, &*bits, 2), to += 2;
+    });
+    return exact ? std::optional(std::move(result)) : std::nullopt;
+  };
+  if (auto brain = all_as(DType::BF16, to_bf16)) return brain;
+  return view.dtype == DType::F32 ? all_as(DType::F16, to_f16) : std::nullopt;
 }
 
 NonFinite count_non_finite(const io::TensorView& view) {

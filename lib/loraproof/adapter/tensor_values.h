@@ -2,7 +2,9 @@
 // The values of a stored tensor of BF16, F16, F32 or F64, without libtorch. Internal to adapter/.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "loraproof/io/tensor_view.h"
@@ -14,6 +16,14 @@ namespace loraproof::adapter {
 
 /// Every value is +0 or -0.
 [[nodiscard]] bool is_zero(const io::TensorView& view);
+
+/// The narrowest of BF16 and F16 that holds every value of an F32 or F16 tensor exactly, and the
+/// values in it; nothing where neither does, and for other types.
+struct Narrowed {
+  io::DType dtype;
+  std::vector<std::byte> bytes;
+};
+[[nodiscard]] std::optional<Narrowed> narrowed(const io::TensorView& view);
 
 struct NonFinite {
   std::int64_t nans = 0;

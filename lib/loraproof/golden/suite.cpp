@@ -129,7 +129,8 @@ void read_prompts(const std::filesystem::path& file, MatchKind default_match, Su
 
 void read_slices(const JsonObject& yaml, Suite& suite) {
   const JsonObject slices = yaml.object("slices");
-  for (const auto& [name, limits] : slices.json().items()) {
+  for (const auto& item : slices.json().items()) {
+    const std::string& name = item.key();
     const bool used = std::ranges::any_of(
         suite.prompts, [&](const GoldenPrompt& prompt) { return prompt.slice == name; });
     if (!used) throw slices.error(name, "no prompt belongs to this slice");

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/adapter/digest.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
+#include "loraproof/io/safetensors_writer.h"
 #include "support/catch.h"
+#include "support/temp_dir.h"
 #include "unit/adapter/support.h"
 
 using namespace loraproof;
@@ -89,4 +92,32 @@ TEST_CASE("a changed tensor is named and changes the digest") {
   CHECK(other.digest != identity.digest);
   CHECK(other.tensors == identity.tensors);
   CHECK(other.fields.at("lora_alpha") == "16.0");
+}
+
+TEST_CASE("an adapter that was widened to f32 is the same adapter") {
+  test::EditableAdapter plain("plain");
+  const test::TempDir folder;
+  const auto digest_of = [&](test::EditableAdapter& adapter, const std::string& name) {
+    std::vector<io::TensorView> views;
+    for (const auto& tensor : adapter.tensors)
+      views.push_back({tensor.name, tensor.dtype, tensor.shape, tensor.bytes});
+    io::write_safetensors(folder.path() / name, views);
+    const auto config = adapter::parse_adapter_config(adapter.config, "adapter_config.json");
+    return adapter::identify(config, io::SafetensorsFile(folder.path() / name)).digest;
+  };
+  test::EditableAdapter narrow = plain, wide = plain;
+  for (std::size_t i = 0; i < plain.tensors.size(); ++i) {
+    auto& stored = narrow.tensors[i];
+    const std::size_t count = plain.tensors[i].count();
+    stored.dtype = io::DType::BF16;
+    stored.bytes.resize(count * 2);
+    for (std::size_t k = 0; k < count; ++k) {  // the upper half of an f32 is a bfloat16
+      std::byte* value = wide.tensors[i].bytes.data() + k * 4;
+      std::copy(value + 2, value + 4, stored.bytes.data() + k * 2);
+      std::fill(value, value + 2, std::byte{0});
+    }
+  }
+  const std::string digest = digest_of(narrow, "narrow");
+  CHECK(digest == digest_of(wide, "wide"));
+  CHECK(digest != digest_of(plain, "plain"));
 }

@@ -69,3 +69,36 @@ TEST_CASE("zeros of both signs are zero, and NaN and infinity are counted") {
   CHECK(found.infinities == 2);
   CHECK(found.nans == 2);
 }
+
+TEST_CASE("values that a narrower type holds exactly are narrowed, others are not") {
+  const auto bits_of = [](const adapter::Narrowed& narrow) {
+    std::vector<std::uint16_t> bits(narrow.bytes.size() / 2);
+    std::memcpy(bits.data(), narrow.bytes.data(), narrow.bytes.size());
+    return bits;
+  };
+  const auto of_floats = [](const std::vector<float>& values) {
+    const auto bytes = bytes_of(values);
+    return adapter::narrowed(view_of(bytes, DType::F32));
+  };
+  const auto brain = of_floats({1.0f, -5.0f, 0.0f, std::ldexp(1.0f, -133)});
+  REQUIRE(brain.has_value());
+  CHECK(brain->dtype == DType::BF16);
+  CHECK((bits_of(*brain) == std::vector<std::uint16_t>{0x3f80, 0xc0a0, 0x0000, 0x0001}));
+  // 1 + 2^-10 needs ten bits of fraction: F16 has them, BF16 has seven.
+  const auto half = of_floats({1.0f + std::ldexp(1.0f, -10), -0.0f, std::ldexp(1.0f, -24),
+                               -std::ldexp(1023.0f, -24), std::ldexp(1.0f, -14), 65504.0f});
+  REQUIRE(half.has_value());
+  CHECK(half->dtype == DType::F16);
+  CHECK((bits_of(*half) ==
+         std::vector<std::uint16_t>{0x3c01, 0x8000, 0x0001, 0x83ff, 0x0400, 0x7bff}));
+  const float fine = 1.0f + std::ldexp(1.0f, -10);
+  CHECK_FALSE(of_floats({fine, 65536.0f}).has_value());                // too large for F16
+  CHECK_FALSE(of_floats({fine, std::ldexp(1.0f, -25)}).has_value());   // too small
+  CHECK_FALSE(of_floats({fine, std::ldexp(3.0f, -25)}).has_value());   // between two subnormals
+  CHECK_FALSE(of_floats({1.0f + std::ldexp(1.0f, -11)}).has_value());  // too fine
+  const auto plain = bytes_of<std::uint16_t>({0x3c00, 0xc000});  // F16 1 and -2: exact in BF16
+  CHECK(adapter::narrowed(view_of(plain, DType::F16))->dtype == DType::BF16);
+  const auto odd = bytes_of<std::uint16_t>({0x3c01});
+  CHECK_FALSE(adapter::narrowed(view_of(odd, DType::F16)).has_value());
+  CHECK_FALSE(adapter::narrowed(view_of(bytes_of<double>({1.0}), DType::F64)).has_value());
+}
