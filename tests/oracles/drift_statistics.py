@@ -376,7 +376,7 @@ def main():
                  "mpmath": mpmath.__version__}}
     # One case to a line.
     text = json.dumps(document, default=float)
-    print(text.replace('{"name"', '\n {"name"').replace('], "', '],\n "'))
+    print(text.replace(', {"name"', ',\n {"name"').replace('], "', '],\n "'))
 
 
 if __name__ == "__main__":

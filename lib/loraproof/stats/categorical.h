@@ -17,10 +17,10 @@ struct CategoricalOptions {
 };
 
 struct CategoricalTest {
-  std::size_t categories = 0;  ///< that either side has
-  std::size_t tested = 0;      ///< cells per side after pooling
-  std::size_t pooled = 0;      ///< categories that went into the pooled cell
-  double chi_square = 0;       ///< Pearson's, without continuity correction
+  std::size_t categories = 0;     ///< that either side has
+  std::size_t tested = 0;         ///< cells per side after pooling
+  std::size_t pooled = 0;         ///< categories that went into the pooled cell
+  double chi_square = 0;          ///< Pearson's, without continuity correction
   double degrees_of_freedom = 0;  ///< tested - 1
   double p = 1;
   /// Too few for a chi-square: p is Fisher's two-sided mid-p of the commonest category against the

@@ -63,18 +63,23 @@ DocumentFrequencyScan scan_document_frequencies(std::span<const std::int64_t> re
   if (reference_prompts == 0 || window_prompts == 0) return scan;
   const auto n = static_cast<double>(reference_prompts), m = static_cast<double>(window_prompts);
   const double smaller_side = std::min(n, m) / (n + m);
+  const auto testable = [&](std::size_t token) {
+    const auto hits = static_cast<double>(reference[token] + window[token]);
+    return hits * smaller_side >= options.least_expected;
+  };
+  std::size_t tested = 0;
+  for (std::size_t token = 0; token < window.size(); ++token) tested += testable(token);
+  scan.tokens.reserve(tested);
   for (std::size_t token = 0; token < window.size(); ++token) {
-    const std::int64_t hits = reference[token] + window[token];
-    if (static_cast<double>(hits) * smaller_side < options.least_expected) continue;
+    if (!testable(token)) continue;
     scan.tokens.push_back(
         shift_of(token, {reference[token], reference_prompts, window[token], window_prompts}));
   }
   sort(scan.tokens);
   correct(scan, options.alpha);
   if (scan.discoveries == 0) return scan;
-  const double z =
-      false_coverage_z(options.alpha, static_cast<std::int64_t>(scan.discoveries),
-                       static_cast<std::int64_t>(scan.tokens.size()));
+  const double z = false_coverage_z(options.alpha, static_cast<std::int64_t>(scan.discoveries),
+                                    static_cast<std::int64_t>(scan.tokens.size()));
   for (const TokenShift& each : std::span(scan.tokens).first(scan.discoveries))
     scan.changed_share =
         std::max(scan.changed_share, std::abs(each.difference) - z * each.standard_error);

@@ -128,8 +128,7 @@ Noise noise_of_draws(const Side& a, const Side& b, std::span<const double> share
 DebiasedDivergences debias(const Divergences& plain, const Noise& noise, double shift) {
   DebiasedDivergences result;
   // Both are sums of squares; rounding may leave them a little below 0.
-  const double variance =
-      4 * std::max(noise.along, 0.0) + 2 * std::max(noise.square_trace, 0.0);
+  const double variance = 4 * std::max(noise.along, 0.0) + 2 * std::max(noise.square_trace, 0.0);
   result.no_drift_psi = std::max(noise.trace, 0.0) + shift;
   result.psi = plain.psi - result.no_drift_psi;
   result.kl_reference_window = plain.kl_reference_window - result.no_drift_psi / 2;
@@ -177,8 +176,8 @@ std::optional<GroupDivergence> group_divergence(const MomentSums& reference,
   GroupDivergence result{a.smoothed, b.smoothed, divergences(a.smoothed, b.smoothed), {}};
   if (reference.n < 2 || window.n < 2) return result;
   const std::vector<double> share = pooled(a, b);
-  result.debiased = debias(result.plain, noise_of(reference, window, a, b, share),
-                           smoothing_shift(a, b, share));
+  result.debiased =
+      debias(result.plain, noise_of(reference, window, a, b, share), smoothing_shift(a, b, share));
   return result;
 }
 
@@ -193,8 +192,7 @@ std::optional<GroupDivergence> count_divergence(std::span<const std::int64_t> re
   GroupDivergence result{a.smoothed, b.smoothed, divergences(a.smoothed, b.smoothed), {}};
   if (n < 2 || m < 2) return result;
   const std::vector<double> share = pooled(a, b);
-  result.debiased =
-      debias(result.plain, noise_of_draws(a, b, share), smoothing_shift(a, b, share));
+  result.debiased = debias(result.plain, noise_of_draws(a, b, share), smoothing_shift(a, b, share));
   return result;
 }
 

@@ -14,12 +14,13 @@ namespace loraproof::stats {
 /// unbiased estimates of tr V^2 (Bai and Saranadasa 1996); T t1 / t2 is compared with chi-square of
 /// nu = t1^2 / t2 degrees of freedom (Satterthwaite 1946).
 struct SketchTest {
-  double squared_distance = 0;  ///< T
-  double expected = 0;          ///< t1
-  double half_variance = 0;     ///< t2, at least t1^2 / D (so nu is at most D)
+  double squared_distance = 0;    ///< T
+  double expected = 0;            ///< t1
+  double half_variance = 0;       ///< t2, at least t1^2 / D (so nu is at most D)
   double degrees_of_freedom = 0;  ///< nu; 0 when nothing varies
   double p = 1;
-  double z = 0;  ///< (T - t1) / sqrt(2 t2), for a cumulative sum over windows; 0 when nothing varies
+  double z =
+      0;  ///< (T - t1) / sqrt(2 t2), for a cumulative sum over windows; 0 when nothing varies
 };
 
 /// nullopt with fewer than 3 vectors on a side. Where nothing varies on either side p is 1 for

@@ -39,8 +39,8 @@ std::optional<Ratio> ratio(const RatioSums& sums) {
   Ratio result{.value = sums.x / sums.y, .standard_error = {}};
   if (sums.n < 2) return result;
   const double r = result.value, n = static_cast<double>(sums.n);
-  const double squares = clear_squares(sums.xx - 2 * r * sums.xy + r * r * sums.yy,
-                                       sums.xx + r * r * sums.yy);
+  const double squares =
+      clear_squares(sums.xx - 2 * r * sums.xy + r * r * sums.yy, sums.xx + r * r * sums.yy);
   result.standard_error = std::sqrt(n / (n - 1) * squares) / sums.y;
   return result;
 }

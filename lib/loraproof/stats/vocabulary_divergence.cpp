@@ -16,7 +16,7 @@ constexpr double kManyExpected = 100;
 
 struct Side {
   double total = 0;
-  double fill = 0;      // share given to a token that this side lacks
+  double fill = 0;        // share given to a token that this side lacks
   double all_shares = 1;  // what the filled shares add up to
   [[nodiscard]] double share(std::int64_t count) const {
     return count == 0 ? fill : static_cast<double>(count) / total;

@@ -4,8 +4,8 @@
 #include <random>
 #include <vector>
 
-#include "loraproof/core/error.h"
 #include "drift_oracle.h"
+#include "loraproof/core/error.h"
 
 namespace loraproof::stats {
 namespace {
@@ -41,7 +41,8 @@ TEST_CASE("empty sides have no test; one category, or proportional counts, say n
   CHECK_FALSE(compare_categories({}, {}));
   CHECK_FALSE(compare_categories(Counts{0, 0}, Counts{1, 2}));
   CHECK_FALSE(compare_categories(Counts{1, 2}, Counts{0, 0}));
-  for (const auto& [a, b] : {std::pair{Counts{5}, Counts{900}}, std::pair{Counts{0, 1}, Counts{0, 1}}}) {
+  for (const auto& [a, b] :
+       {std::pair{Counts{5}, Counts{900}}, std::pair{Counts{0, 1}, Counts{0, 1}}}) {
     const auto test = compare_categories(a, b);
     REQUIRE(test);
     CHECK(test->p == 1);

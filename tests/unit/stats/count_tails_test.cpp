@@ -25,9 +25,7 @@ const Json& oracle() {
 // The promises of the header.
 constexpr double kErrorToAMillion = 5e-13;
 constexpr double kErrorBeyond = 5e-12;
-double promised(std::int64_t size) {
-  return size <= 2'000'000 ? kErrorToAMillion : kErrorBeyond;
-}
+double promised(std::int64_t size) { return size <= 2'000'000 ? kErrorToAMillion : kErrorBeyond; }
 
 double error(double found, const Json& expected) {
   const auto number = expected.get<double>();
@@ -80,7 +78,7 @@ TEST_CASE("binomial tails equal mpmath's") {
 
 // Prints the table of docs/drift_statistics.md.
 TEST_CASE("largest relative errors of tails by size", "[.][errors]") {
-  std::map<int, std::array<double, 2>> exact;  // by power of ten: hypergeometric, binomial
+  std::map<int, std::array<double, 2>> exact;    // by power of ten: hypergeometric, binomial
   std::map<std::pair<int, int>, double> normal;  // by the smaller expectation and p, powers of ten
   const auto power = [](double x) { return static_cast<int>(std::floor(std::log10(x) + 1e-9)); };
   for (const Json& each : oracle().at("hypergeometric")) {

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <vector>
 
-#include "loraproof/core/error.h"
 #include "drift_oracle.h"
+#include "loraproof/core/error.h"
 
 namespace loraproof::stats {
 
@@ -73,7 +73,7 @@ TEST_CASE("a cumulative sum forgets calm windows and finds creep") {
   CumulativeSum sum;
   for (int window = 0; window < 1000; ++window) CHECK_FALSE(sum.add(0.4));
   CHECK(sum.level == 0);
-  CHECK_FALSE(sum.add(4));  // 3.5
+  CHECK_FALSE(sum.add(4));   // 3.5
   CHECK_FALSE(sum.add(-1));  // 2
   CHECK(sum.level == 2);
   int windows = 0;

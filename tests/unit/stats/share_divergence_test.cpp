@@ -4,8 +4,8 @@
 #include <cmath>
 #include <random>
 
-#include "loraproof/core/error.h"
 #include "drift_oracle.h"
+#include "loraproof/core/error.h"
 
 namespace loraproof::stats {
 namespace {
@@ -65,8 +65,7 @@ TEST_CASE("debiased PSI and KL of groups equal matrices of the rows") {
   for (const Json& each : drift_oracle("groups")) {
     INFO(each.at("name").get<std::string>());
     const OwnedSums a(each.at("reference").get<Rows>()), b(each.at("window").get<Rows>());
-    const auto found =
-        group_divergence(a.view(), b.view(), {.smoothing = each.at("smoothing")});
+    const auto found = group_divergence(a.view(), b.view(), {.smoothing = each.at("smoothing")});
     REQUIRE(found);
     for (std::size_t i = 0; i < found->reference.size(); ++i) {
       check_equal(each.at("p").at(i), found->reference[i]);

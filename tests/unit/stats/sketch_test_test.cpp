@@ -5,8 +5,8 @@
 #include <cmath>
 #include <random>
 
-#include "loraproof/core/error.h"
 #include "drift_oracle.h"
+#include "loraproof/core/error.h"
 
 namespace loraproof::stats {
 namespace {

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <random>
 
-#include "loraproof/core/error.h"
 #include "drift_oracle.h"
+#include "loraproof/core/error.h"
 
 namespace loraproof::stats {
 namespace {
