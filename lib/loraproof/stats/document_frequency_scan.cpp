@@ -3,7 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <tuple>
+#include <limits>
+#include <utility>
 
 #include "loraproof/core/error.h"
 #include "loraproof/stats/count_tails.h"
@@ -25,17 +26,21 @@ TokenShift shift_of(std::size_t token, const TwoShares& shares) {
   return shift;
 }
 
-// Ascending p without moving whole rows about.
+// Ascending p without moving whole rows about. Ties are rare, except among p that underflow to 0.
 void sort(std::vector<TokenShift>& tokens) {
-  using Key = std::tuple<double, double, std::size_t>;
+  using Key = std::pair<double, std::uint32_t>;
   std::vector<Key> keys;
   keys.reserve(tokens.size());
-  for (std::size_t i = 0; i < tokens.size(); ++i)
-    keys.emplace_back(tokens[i].p, -std::abs(tokens[i].difference), i);
-  std::ranges::sort(keys);
+  for (std::uint32_t i = 0; i < tokens.size(); ++i) keys.emplace_back(tokens[i].p, i);
+  std::sort(keys.begin(), keys.end(), [&](const Key& left, const Key& right) {
+    if (left.first != right.first) return left.first < right.first;
+    const double size_left = std::abs(tokens[left.second].difference);
+    const double size_right = std::abs(tokens[right.second].difference);
+    return size_left != size_right ? size_left > size_right : left.second < right.second;
+  });
   std::vector<TokenShift> sorted;
   sorted.reserve(tokens.size());
-  for (const Key& key : keys) sorted.push_back(tokens[std::get<2>(key)]);
+  for (const Key& key : keys) sorted.push_back(tokens[key.second]);
   tokens = std::move(sorted);
 }
 
@@ -59,6 +64,8 @@ DocumentFrequencyScan scan_document_frequencies(std::span<const std::int64_t> re
                                                 const ScanOptions& options) {
   if (reference.size() != window.size())
     throw internal_error({.message = "two vocabularies of different size"});
+  if (window.size() > std::numeric_limits<std::uint32_t>::max())
+    throw internal_error({.message = "a vocabulary of more than 2^32 tokens"});
   DocumentFrequencyScan scan;
   if (reference_prompts == 0 || window_prompts == 0) return scan;
   const auto n = static_cast<double>(reference_prompts), m = static_cast<double>(window_prompts);

@@ -170,7 +170,8 @@ std::optional<GroupDivergence> group_divergence(const MomentSums& reference,
                                                 const ShareOptions& options) {
   check(reference);
   check(window);
-  if (!(sum_of(reference.sum) > 0) || !(sum_of(window.sum) > 0)) return std::nullopt;
+  const auto empty = [](const MomentSums& sums) { return sums.n < 1 || !(sum_of(sums.sum) > 0); };
+  if (empty(reference) || empty(window)) return std::nullopt;
   const Side a = side_of(reference.sum, reference.n, options.smoothing);
   const Side b = side_of(window.sum, window.n, options.smoothing);
   GroupDivergence result{a.smoothed, b.smoothed, divergences(a.smoothed, b.smoothed), {}};
