@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <utility>
+#include <vector>
 
 #include "loraproof/core/error.h"
 #include "loraproof/stats/count_tails.h"
@@ -13,35 +13,66 @@
 namespace loraproof::stats {
 namespace {
 
-TokenShift shift_of(std::size_t token, const TwoShares& shares) {
-  const auto n = static_cast<double>(shares.n), m = static_cast<double>(shares.m);
-  TokenShift shift;
-  shift.token = token;
-  shift.reference_share = static_cast<double>(shares.a) / n;
-  shift.window_share = static_cast<double>(shares.b) / m;
-  shift.difference = shift.window_share - shift.reference_share;
-  shift.standard_error = std::sqrt(shift.reference_share * (1 - shift.reference_share) / n +
-                                   shift.window_share * (1 - shift.window_share) / m);
-  shift.p = fisher_mid_p(shares);
-  return shift;
+// The two sides of the comparison.
+struct Sides {
+  std::span<const std::int64_t> reference;
+  std::int64_t reference_prompts;
+  std::span<const std::int64_t> window;
+  std::int64_t window_prompts;
+
+  [[nodiscard]] TwoShares shares(std::size_t token) const {
+    return {reference[token], reference_prompts, window[token], window_prompts};
+  }
+};
+
+double share(std::int64_t hits, std::int64_t prompts) {
+  return static_cast<double>(hits) / static_cast<double>(prompts);
 }
 
-// Ascending p without moving whole rows about. Ties are rare, except among p that underflow to 0.
-void sort(std::vector<TokenShift>& tokens) {
-  using Key = std::pair<double, std::uint32_t>;
-  std::vector<Key> keys;
-  keys.reserve(tokens.size());
-  for (std::uint32_t i = 0; i < tokens.size(); ++i) keys.emplace_back(tokens[i].p, i);
-  std::sort(keys.begin(), keys.end(), [&](const Key& left, const Key& right) {
-    if (left.first != right.first) return left.first < right.first;
-    const double size_left = std::abs(tokens[left.second].difference);
-    const double size_right = std::abs(tokens[right.second].difference);
-    return size_left != size_right ? size_left > size_right : left.second < right.second;
+double difference(const TwoShares& shares) {
+  return share(shares.b, shares.m) - share(shares.a, shares.n);
+}
+
+struct TestedToken {
+  double p;
+  std::uint32_t token;
+};
+
+std::vector<TestedToken> test_tokens(const Sides& sides, double least_expected) {
+  const auto n = static_cast<double>(sides.reference_prompts);
+  const auto m = static_cast<double>(sides.window_prompts);
+  const double smaller_side = std::min(n, m) / (n + m);
+  std::vector<TestedToken> tested;
+  for (std::uint32_t token = 0; token < sides.window.size(); ++token) {
+    const auto hits = static_cast<double>(sides.reference[token] + sides.window[token]);
+    if (hits * smaller_side >= least_expected)
+      tested.push_back({fisher_mid_p(sides.shares(token)), token});
+  }
+  return tested;
+}
+
+// Equal p are rare, except where they underflow to 0.
+void sort(std::vector<TestedToken>& tested, const Sides& sides) {
+  std::ranges::sort(tested, [&](const TestedToken& left, const TestedToken& right) {
+    if (left.p != right.p) return left.p < right.p;
+    const double size_left = std::abs(difference(sides.shares(left.token)));
+    const double size_right = std::abs(difference(sides.shares(right.token)));
+    return size_left != size_right ? size_left > size_right : left.token < right.token;
   });
-  std::vector<TokenShift> sorted;
-  sorted.reserve(tokens.size());
-  for (const Key& key : keys) sorted.push_back(tokens[key.second]);
-  tokens = std::move(sorted);
+}
+
+TokenShift shift_of(const TestedToken& tested, const Sides& sides) {
+  const TwoShares shares = sides.shares(tested.token);
+  TokenShift shift;
+  shift.token = tested.token;
+  shift.reference_share = share(shares.a, shares.n);
+  shift.window_share = share(shares.b, shares.m);
+  shift.difference = difference(shares);
+  shift.standard_error = std::sqrt(
+      shift.reference_share * (1 - shift.reference_share) / static_cast<double>(shares.n) +
+      shift.window_share * (1 - shift.window_share) / static_cast<double>(shares.m));
+  shift.p = tested.p;
+  return shift;
 }
 
 void correct(DocumentFrequencyScan& scan, double alpha) {
@@ -68,21 +99,11 @@ DocumentFrequencyScan scan_document_frequencies(std::span<const std::int64_t> re
     throw internal_error({.message = "a vocabulary of more than 2^32 tokens"});
   DocumentFrequencyScan scan;
   if (reference_prompts == 0 || window_prompts == 0) return scan;
-  const auto n = static_cast<double>(reference_prompts), m = static_cast<double>(window_prompts);
-  const double smaller_side = std::min(n, m) / (n + m);
-  const auto testable = [&](std::size_t token) {
-    const auto hits = static_cast<double>(reference[token] + window[token]);
-    return hits * smaller_side >= options.least_expected;
-  };
-  std::size_t tested = 0;
-  for (std::size_t token = 0; token < window.size(); ++token) tested += testable(token);
-  scan.tokens.reserve(tested);
-  for (std::size_t token = 0; token < window.size(); ++token) {
-    if (!testable(token)) continue;
-    scan.tokens.push_back(
-        shift_of(token, {reference[token], reference_prompts, window[token], window_prompts}));
-  }
-  sort(scan.tokens);
+  const Sides sides{reference, reference_prompts, window, window_prompts};
+  std::vector<TestedToken> tested = test_tokens(sides, options.least_expected);
+  sort(tested, sides);
+  scan.tokens.reserve(tested.size());
+  for (const TestedToken& each : tested) scan.tokens.push_back(shift_of(each, sides));
   correct(scan, options.alpha);
   if (scan.discoveries == 0) return scan;
   const double z = false_coverage_z(options.alpha, static_cast<std::int64_t>(scan.discoveries),
