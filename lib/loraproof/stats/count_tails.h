@@ -4,7 +4,7 @@
 // arithmetic; tails are summed from the count outwards, or integrated with Gregory's end correction
 // where hundreds of terms would matter. No approximation by another distribution takes place.
 //
-// Largest relative error against mpmath on 364 cases (tests/oracles/count_tails.py, table in
+// Largest relative error against mpmath on 362 cases (tests/oracles/count_tails.py, table in
 // docs/drift_statistics.md): 6e-13 for counts up to 1e12 and probabilities down to 1e-300; 2e-12 is
 // promised. A probability becomes 0 only where a double cannot hold it.
 #pragma once
