@@ -36,16 +36,16 @@ inline constexpr std::size_t kBigramCells = std::size_t{1} << 16;
   return row * size - row * (row + 1) / 2 + column;
 }
 
-/// A figure of one unit, x of y: y is 1 for each text where the figure is a count or a length, and
-/// what x is a share of elsewhere.
+/// A figure of one unit, x of y: y is 1 for each record (line of the log) where the figure is a
+/// count or a length, and what x is a share of elsewhere.
 enum class Lens : std::uint8_t {
-  LengthTokens,     ///< tokens, of texts
-  LengthBytes,      ///< bytes, of texts
+  LengthTokens,     ///< tokens, of records
+  LengthBytes,      ///< bytes of text, of records
   TokensPerByte,    ///< tokens of bytes
   UnseenTokens,     ///< tokens that the map slice lacks, of tokens
   FallbackTokens,   ///< unknown tokens and tokens that are no whole characters, of tokens
-  SpecialTokens,    ///< special tokens inside the text, of texts
-  TemplateMarkers,  ///< spellings of chat templates' markers inside the text, of texts
+  SpecialTokens,    ///< special tokens inside the text, of records
+  TemplateMarkers,  ///< spellings of chat templates' markers inside the text, of records
   Latin,            ///< letters of a script, of letters (these eight add up to the letters)
   Cyrillic,
   Han,
@@ -57,9 +57,9 @@ enum class Lens : std::uint8_t {
   Digits,       ///< digits, of characters
   Url,          ///< bytes of URLs, of bytes
   CodeFence,    ///< bytes between ``` fences, of bytes
-  DistinctTwo,  ///< distinct bigrams of token ids, of bigrams
+  DistinctTwo,  ///< distinct bigram cells, of bigrams
   Novelty,      ///< sampled 3-grams that the map's filter lacks, of sampled 3-grams
-  Empty,        ///< texts without a token, of texts
+  Empty,        ///< records without a token, of records
   Truncated,    ///< outputs cut off by their length limit, of outputs with a finish reason
   Refusal,      ///< outputs that begin as refusals do, of outputs
 };
@@ -69,7 +69,7 @@ inline constexpr std::size_t kLensCount = 23;
 [[nodiscard]] std::string_view name_of(Lens lens);
 
 /// Sums over the units with y > 0, and a histogram of their values. The value of a unit is x where
-/// y counts texts (Length*, SpecialTokens, TemplateMarkers, Empty, Truncated, Refusal), else the
+/// y counts records (Length*, SpecialTokens, TemplateMarkers, Empty, Truncated, Refusal), else the
 /// share x / y in units of 2^-kFixedBits, rounded to nearest.
 struct LensState {
   std::int64_t units = 0;  ///< with y > 0
@@ -86,8 +86,13 @@ struct LensState {
 /// DDSketch's key of a value >= 1: the smallest k with value <= (101/99)^k, so that a bin's value
 /// is known within 1 %. Values above 2^40 count as 2^40.
 [[nodiscard]] std::int32_t log_key(std::uint64_t value);
+/// The key of 2^40, the largest there is.
+[[nodiscard]] std::int32_t max_log_key();
 /// The value that stands for a bin: 2 gamma^k / (gamma + 1).
 [[nodiscard]] double log_value(std::int32_t key);
+
+/// Counts in a profile are below this, so that sums of them don't overflow.
+inline constexpr std::int64_t kMaxCount = std::int64_t{1} << 50;
 
 struct TokenCount {
   std::int32_t id = 0;
@@ -96,7 +101,7 @@ struct TokenCount {
   friend bool operator==(const TokenCount&, const TokenCount&) = default;
 };
 
-/// A categorical field of the log: one value for each unit.
+/// A categorical field of the log: one value for each unit (with --cluster its first record's).
 struct Feature {
   std::string name;
   std::map<std::string, std::int64_t> counts;
@@ -155,7 +160,7 @@ struct Profile {
   std::int64_t units = 0;        ///< n: prompts, outputs or clusters
   std::int64_t empty_units = 0;  ///< of those, without a token (they add 0 to sketch and groups)
   std::int64_t held_out = 0;     ///< units of a reference that went to the map, not in `units`
-  std::int64_t texts = 0;        ///< >= units with --cluster
+  std::int64_t records = 0;      ///< lines of the log; more than `units` with --cluster
   std::int64_t tokens = 0;
   std::int64_t bytes = 0;  ///< of the texts, not of the log
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/text/tokenizer.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 #include "loraproof/core/file.h"
@@ -150,5 +151,11 @@ bool Tokenizer::is_special(std::int32_t id) const {
 std::int64_t Tokenizer::vocab_size() const {
   return impl_->model.vocabulary().size() + impl_->added.beyond_vocab();
 }
+
+std::int32_t Tokenizer::id_limit() const {
+  return std::max(impl_->model.vocabulary().id_limit(), static_cast<std::int32_t>(vocab_size()));
+}
+
+std::optional<std::int32_t> Tokenizer::unk_id() const { return impl_->model.unk_id(); }
 
 }  // namespace loraproof::text

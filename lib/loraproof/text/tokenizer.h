@@ -44,6 +44,10 @@ class Tokenizer {
   [[nodiscard]] bool is_special(std::int32_t id) const;
   /// Number of distinct tokens, added ones included (not the largest id + 1).
   [[nodiscard]] std::int64_t vocab_size() const;
+  /// One more than the largest id.
+  [[nodiscard]] std::int32_t id_limit() const;
+  /// The model's unknown token; nothing when it has none.
+  [[nodiscard]] std::optional<std::int32_t> unk_id() const;
 
  private:
   struct Impl;
