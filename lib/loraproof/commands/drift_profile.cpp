@@ -130,21 +130,30 @@ std::string lines_text(const drift::BadLines& bad, const std::vector<std::string
   return text + (bad.count > static_cast<std::int64_t>(drift::kFirstLines) ? ", ..." : "");
 }
 
-report::Measure malformed_measure(const drift::RunNotes& notes,
-                                  const std::vector<std::string>& inputs) {
+std::int64_t bad_lines(const drift::RunNotes& notes) {
   std::int64_t bad = 0;
-  std::string kinds;
+  for (const drift::BadLines& lines : notes.bad) bad += lines.count;
+  return bad;
+}
+
+// "2 of 242 lines were left out; 1 not JSON: line 241; 1 field missing: line 242"
+std::string bad_text(const drift::RunNotes& notes, const std::vector<std::string>& inputs) {
+  std::string text = fmt::format("{} of {} lines were left out", bad_lines(notes), notes.lines);
   for (std::size_t kind = 0; kind < drift::kMalformedKinds; ++kind) {
     const drift::BadLines& lines = notes.bad[kind];
     if (lines.count == 0) continue;
-    bad += lines.count;
-    kinds += fmt::format("; {} {}: line {}", lines.count,
-                         name_of(static_cast<drift::Malformed>(kind)), lines_text(lines, inputs));
+    text += fmt::format("; {} {}: line {}", lines.count,
+                        name_of(static_cast<drift::Malformed>(kind)), lines_text(lines, inputs));
   }
+  return text;
+}
+
+report::Measure malformed_measure(const drift::RunNotes& notes,
+                                  const std::vector<std::string>& inputs) {
   report::Measure measure{.id = "drift.malformed_lines", .n = notes.lines};
-  measure.value =
-      notes.lines == 0 ? 0.0 : static_cast<double>(bad) / static_cast<double>(notes.lines);
-  measure.message = fmt::format("{} of {} lines were left out{}", bad, notes.lines, kinds);
+  const auto bad = static_cast<double>(bad_lines(notes));
+  measure.value = notes.lines == 0 ? 0.0 : bad / static_cast<double>(notes.lines);
+  measure.message = bad_text(notes, inputs);
   measure.hint = "look at these lines; --field says which field holds the text";
   return measure;
 }
@@ -189,12 +198,17 @@ Json metrics_of(const drift::Profile& profile) {
 }
 
 report::Report finish(report::Report report, const drift::Profile& profile, const DriftOutput& out,
-                      Context& context, std::vector<report::Measure> measures,
-                      const PolicyOptions& policy) {
+                      Context& context, const PolicyOptions& policy = {},
+                      std::optional<report::Measure> malformed = std::nullopt) {
   const std::string bytes = drift::to_bytes(profile);
   report.metrics["profile"] = metrics_of(profile);
   report.metrics["profile"]["sha256"] = sha256_of(bytes);
-  measures.insert(measures.begin(), profile_measure(summary(profile), profile.units));
+  std::vector<report::Measure> measures = {profile_measure(summary(profile), profile.units)};
+  if (malformed) {
+    // A check that passes is printed without its message; which lines are missing is always said.
+    if (*malformed->value > 0) measures.front().message += "; " + malformed->message;
+    measures.push_back(*std::move(malformed));
+  }
   report.checks = report::gate(measures, load_policy(policy, Json::object(), ""));
   write_result(out, bytes, context);
   return report;
@@ -244,8 +258,8 @@ report::Report drift_profile(const DriftProfileOptions& options, Context& contex
   report::Report report = report_of("drift profile");
   add_inputs(report, options.log, encoder);
   if (!options.map.empty()) report.inputs.push_back({"map", options.map, profile.fingerprint.map});
-  return finish(std::move(report), profile, options.out, context,
-                {malformed_measure(notes, options.log.inputs)}, options.policy);
+  return finish(std::move(report), profile, options.out, context, options.policy,
+                malformed_measure(notes, options.log.inputs));
 }
 
 report::Report drift_map(const DriftMapOptions& options, Context& context) {
@@ -291,7 +305,7 @@ report::Report drift_merge(const DriftMergeOptions& options, Context& context) {
       }
     });
   }
-  return finish(std::move(report), *sum, options.out, context, {}, {});
+  return finish(std::move(report), *sum, options.out, context);
 }
 
 report::Report drift_seal(const DriftSealOptions& options, Context& context) {
@@ -301,7 +315,7 @@ report::Report drift_seal(const DriftSealOptions& options, Context& context) {
   report.inputs = {{"profile", options.profile, ""}};
   const drift::Profile sealed =
       drift::seal(std::move(profile), key_of(options.key), {.min_prompts = options.min_prompts});
-  return finish(std::move(report), sealed, options.out, context, {}, {});
+  return finish(std::move(report), sealed, options.out, context);
 }
 
 }  // namespace loraproof::commands

@@ -119,8 +119,7 @@ void Worker::add_record(const Record& record) {
     unit_.ends.push_back(unit_.ids.size());
   }
   for (const std::string_view text : record.texts) {
-    const std::vector<std::int32_t> ids = encoder_.tokenizer.encode(text, false);
-    unit_.ids.insert(unit_.ids.end(), ids.begin(), ids.end());
+    encoder_.tokenizer.encode(text, words_, unit_.ids);
     unit_.ends.push_back(unit_.ids.size());
     if (task_ != Task::Map) unit_.figures += scan_text(text);
   }

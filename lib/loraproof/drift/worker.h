@@ -56,6 +56,7 @@ class Worker {
   Accumulator* accumulator_;
   RecordParser parser_;
   Record record_;
+  text::WordCache words_;
   Unit unit_;
   RunNotes notes_;
   bool found_bad_ = false;

@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "loraproof/text/word_cache.h"
+
 namespace loraproof::text {
 
 /// Immutable after construction: all members are safe to call from several threads at once.
@@ -32,6 +34,10 @@ class Tokenizer {
   /// Error with the byte offset when the text is not valid UTF-8. O(n log n).
   [[nodiscard]] std::vector<std::int32_t> encode(std::string_view utf8,
                                                  bool add_special_tokens) const;
+
+  /// The same, appended to `out`, without what the post-processor adds; `cache` belongs to this
+  /// tokenizer and the calling thread.
+  void encode(std::string_view utf8, WordCache& cache, std::vector<std::int32_t>& out) const;
 
   /// Text of `ids`. Ids without a token add nothing. Bytes that are not UTF-8 come out as U+FFFD.
   [[nodiscard]] std::string decode(std::span<const std::int32_t> ids,
