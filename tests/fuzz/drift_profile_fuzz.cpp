@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as a profile or a map; what is accepted is written again as the same bytes. The checksum
-// would hide everything behind it, so the input is also taken as content and framed here.
+// Any bytes as a profile or a map; what is accepted is written again as the same bytes. The
+// checksum would hide everything behind it, so the input is also taken as content and framed here.
 #include <string>
 #include <string_view>
 #include <variant>
@@ -64,7 +64,8 @@ Corpus corpus() {
   const std::string bytes = to_bytes(profile);
   const std::string map = to_bytes(profile.map);
   return {.seeds = {bytes, map, to_line(map), "P" + content_of(bytes), "M" + content_of(map)},
-          .dictionary = {"LRPDRIFT", "loraproof-drift:", "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", "\xFF\xFF\xFF\x7F", std::string(8, '\0')}};
+          .dictionary = {"LRPDRIFT", "loraproof-drift:", "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01",
+                         "\xFF\xFF\xFF\x7F", std::string(8, '\0')}};
 }
 
 }  // namespace loraproof::fuzz

@@ -91,7 +91,8 @@ struct Tokenizer::Impl {
       if (piece.id >= 0) {
         ids.push_back(piece.id);
       } else {
-        encode_piece(utf8.substr(piece.begin, piece.end - piece.begin), piece.begin == 0, cache, ids);
+        encode_piece(utf8.substr(piece.begin, piece.end - piece.begin), piece.begin == 0, cache,
+                     ids);
       }
     }
   }

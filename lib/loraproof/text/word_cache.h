@@ -23,7 +23,8 @@ class WordCache {
   bool find(std::string_view word, std::vector<std::int32_t>& out) const {
     if (word.size() > kWordBytes) return false;
     const Entry& entry = entries_[slot_of(word)];
-    if (entry.size != word.size() || std::memcmp(entry.word.data(), word.data(), word.size()) != 0) {
+    if (entry.size != word.size() ||
+        std::memcmp(entry.word.data(), word.data(), word.size()) != 0) {
       return false;
     }
     out.insert(out.end(), entry.ids.begin(), entry.ids.begin() + entry.count);

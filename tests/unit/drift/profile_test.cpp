@@ -30,7 +30,8 @@ RunOptions options_of(const std::string& path) {
 }
 
 // The fixture's lines dealt out to `parts` files at random.
-std::vector<Profile> split_profiles(const TempDir& folder, int parts, unsigned seed, bool leave_out) {
+std::vector<Profile> split_profiles(const TempDir& folder, int parts, unsigned seed,
+                                    bool leave_out) {
   std::mt19937 chance(seed);
   std::vector<std::string> texts(static_cast<std::size_t>(parts));
   for (const std::string& line : lines_of(fixture_log())) {
@@ -38,7 +39,8 @@ std::vector<Profile> split_profiles(const TempDir& folder, int parts, unsigned s
   }
   std::vector<Profile> out;
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    const auto path = folder.write(std::to_string(seed) + "-" + std::to_string(i) + ".jsonl", texts[i]);
+    const auto path =
+        folder.write(std::to_string(seed) + "-" + std::to_string(i) + ".jsonl", texts[i]);
     out.push_back(profile_of(options_of(path.string()), record_map(), leave_out));
   }
   return out;
@@ -49,7 +51,9 @@ std::string bytes_without_parts(Profile profile) {
   return to_bytes(profile);
 }
 
-Profile whole(bool leave_out = false) { return profile_of(options_of(fixture_log()), record_map(), leave_out); }
+Profile whole(bool leave_out = false) {
+  return profile_of(options_of(fixture_log()), record_map(), leave_out);
+}
 
 ErrorDetail detail_of(const std::function<void()>& run) {
   try {
@@ -104,23 +108,28 @@ TEST_CASE("profiles that don't belong together are not merged") {
   other.parts = {"other"};
   SECTION("another tokenizer") {
     other.fingerprint.tokenizer = "sha256:00";
-    CHECK(detail_of([&] { merge(profile, other); }).message.find("the tokenizer differs") != std::string::npos);
+    CHECK(detail_of([&] { merge(profile, other); }).message.find("the tokenizer differs") !=
+          std::string::npos);
   }
   SECTION("another key") {
     other.fingerprint.key_id = "0123456789abcdef";
-    CHECK(detail_of([&] { merge(profile, other); }).message.find("the key differs") != std::string::npos);
+    CHECK(detail_of([&] { merge(profile, other); }).message.find("the key differs") !=
+          std::string::npos);
   }
   SECTION("another map") {
     other.fingerprint.map = "sha256:11";
-    CHECK(detail_of([&] { merge(profile, other); }).message.find("the map differs") != std::string::npos);
+    CHECK(detail_of([&] { merge(profile, other); }).message.find("the map differs") !=
+          std::string::npos);
   }
   SECTION("other settings") {
     other.fingerprint.settings = "side=output system=no cluster=no";
-    CHECK(detail_of([&] { merge(profile, other); }).message.find("the settings differ") != std::string::npos);
+    CHECK(detail_of([&] { merge(profile, other); }).message.find("the settings differ") !=
+          std::string::npos);
   }
   SECTION("other features") {
     other.features.clear();
-    CHECK(detail_of([&] { merge(profile, other); }).message.find("features differ") != std::string::npos);
+    CHECK(detail_of([&] { merge(profile, other); }).message.find("features differ") !=
+          std::string::npos);
   }
   SECTION("a sealed one") {
     other = seal(whole(), Key::published(), {});
@@ -131,10 +140,14 @@ TEST_CASE("profiles that don't belong together are not merged") {
 TEST_CASE("a map for another side, tokenizer or key is refused") {
   RunOptions options = options_of(fixture_log());
   options.record.side = Side::Output;
-  CHECK(detail_of([&] { (void)profile_of(options, record_map()); }).message.find("settings differ") != std::string::npos);
+  CHECK(detail_of([&] {
+          (void)profile_of(options, record_map());
+        }).message.find("settings differ") != std::string::npos);
   Map map = record_map();
   map.tokenizer = "sha256:22";
-  CHECK(detail_of([&] { (void)profile_of(options_of(fixture_log()), map); }).message.find("tokenizer differs") != std::string::npos);
+  CHECK(detail_of([&] {
+          (void)profile_of(options_of(fixture_log()), map);
+        }).message.find("tokenizer differs") != std::string::npos);
 }
 
 TEST_CASE("a sealed profile shows nothing rare and no places") {
@@ -148,7 +161,8 @@ TEST_CASE("a sealed profile shows nothing rare and no places") {
   for (const Seal::Bucket& bucket : sealed.seal->buckets) folded += bucket.tf;
   CHECK(tf + folded == open.tokens);
   CHECK(sealed.token_counts.size() < open.token_counts.size());
-  CHECK(std::all_of(sealed.bigram_df.begin(), sealed.bigram_df.end(), [](std::int64_t df) { return df == 0 || df >= 10; }));
+  CHECK(std::all_of(sealed.bigram_df.begin(), sealed.bigram_df.end(),
+                    [](std::int64_t df) { return df == 0 || df >= 10; }));
   CHECK(sealed.parts.empty());
   CHECK(sealed.map.tokens.empty());
   CHECK(sealed.map.filter.words.empty());
@@ -162,10 +176,16 @@ TEST_CASE("a sealed profile shows nothing rare and no places") {
 
 TEST_CASE("sealing is refused where it would not protect") {
   Profile profile = whole();
-  CHECK(detail_of([&] { (void)seal(seal(profile, Key::published(), {}), Key::published(), {}); }).message == "the profile is sealed already");
-  CHECK(detail_of([&] { (void)seal(profile, Key::from_secret("sixteen bytes or more"), {}); }).message == "the profile was made with another key");
+  CHECK(detail_of([&] {
+          (void)seal(seal(profile, Key::published(), {}), Key::published(), {});
+        }).message == "the profile is sealed already");
+  CHECK(detail_of([&] {
+          (void)seal(profile, Key::from_secret("sixteen bytes or more"), {});
+        }).message == "the profile was made with another key");
   profile.units = 49;
-  CHECK(detail_of([&] { (void)seal(profile, Key::published(), {}); }).message.find("too few prompts") == 0);
+  CHECK(detail_of([&] {
+          (void)seal(profile, Key::published(), {});
+        }).message.find("too few prompts") == 0);
   CHECK_THROWS_AS(seal(whole(), Key::published(), {.min_prompts = 1}), Error);
 }
 
@@ -180,7 +200,8 @@ TEST_CASE("files give back what was written, as bytes and as a line") {
   int count = 0;
   for_each_profile(path, [&](const Profile& read) { count += read == profile ? 1 : 0; });
   CHECK(count == 2);
-  CHECK(detail_of([&] { (void)read_profile(path); }).message == "several profiles where one was expected");
+  CHECK(detail_of([&] { (void)read_profile(path); }).message ==
+        "several profiles where one was expected");
   CHECK(read_map(folder.write("profile", bytes)) == record_map());
 }
 
@@ -190,7 +211,9 @@ TEST_CASE("damaged files are refused, whatever was done to them") {
     for (std::size_t size = 0; size < bytes.size(); size += 1 + size / 7) {
       CHECK_THROWS_AS(parse_stored(std::string_view(bytes).substr(0, size)), Error);
     }
-    CHECK(detail_of([&] { (void)parse_stored(std::string_view(bytes).substr(0, bytes.size() - 1)); }).message == "the profile is cut short");
+    CHECK(detail_of([&] {
+            (void)parse_stored(std::string_view(bytes).substr(0, bytes.size() - 1));
+          }).message == "the profile is cut short");
   }
   SECTION("a flipped bit") {
     for (std::size_t at = 0; at < bytes.size(); at += 1 + at / 5) {
@@ -207,8 +230,11 @@ TEST_CASE("damaged files are refused, whatever was done to them") {
     CHECK(detail.expected == "version 1");
   }
   SECTION("something else") {
-    CHECK(detail_of([&] { (void)parse_stored("{\"prompt\":\"x\"}"); }).message == "this is not a drift profile");
-    CHECK(detail_of([&] { (void)parse_stored("loraproof-drift:%%%%"); }).message.find("not Base64") != std::string::npos);
+    CHECK(detail_of([&] { (void)parse_stored("{\"prompt\":\"x\"}"); }).message ==
+          "this is not a drift profile");
+    CHECK(detail_of([&] {
+            (void)parse_stored("loraproof-drift:%%%%");
+          }).message.find("not Base64") != std::string::npos);
     CHECK_THROWS_AS(parse_stored(bytes + "x"), Error);
   }
 }

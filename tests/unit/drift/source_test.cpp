@@ -43,7 +43,8 @@ std::string read_all(const std::string& path) {
   const auto source = open_source(path);
   std::string out;
   std::vector<char> buffer(1000);
-  while (const std::size_t count = source->read(buffer.data(), buffer.size())) out.append(buffer.data(), count);
+  while (const std::size_t count = source->read(buffer.data(), buffer.size()))
+    out.append(buffer.data(), count);
   return out;
 }
 
@@ -98,36 +99,46 @@ TEST_CASE("packed files that are cut short or damaged are errors") {
   const std::string zst = zstd_packed(text);
   for (const double share : {0.0005, 0.1, 0.5, 0.999}) {
     const auto cut = [&](const std::string& packed) {
-      return packed.substr(0, 5 + static_cast<std::size_t>(share * static_cast<double>(packed.size() - 6)));
+      return packed.substr(
+          0, 5 + static_cast<std::size_t>(share * static_cast<double>(packed.size() - 6)));
     };
-    CHECK(message_of([&] { (void)read_all(folder.write("gz", cut(gz)).string()); }) == "the gzip file is cut short");
-    CHECK(message_of([&] { (void)read_all(folder.write("zst", cut(zst)).string()); }) == "the zstd file is cut short");
+    CHECK(message_of([&] { (void)read_all(folder.write("gz", cut(gz)).string()); }) ==
+          "the gzip file is cut short");
+    CHECK(message_of([&] { (void)read_all(folder.write("zst", cut(zst)).string()); }) ==
+          "the zstd file is cut short");
   }
   std::string damaged = gz;
   damaged[gz.size() / 2] = static_cast<char>(damaged[gz.size() / 2] ^ 0x55);
-  CHECK(message_of([&] { (void)read_all(folder.write("x", damaged).string()); }) == "the gzip file is damaged");
-  CHECK(message_of([&] { (void)read_all(folder.write("y", gz + "tail").string()); }) == "the gzip file is damaged");
+  CHECK(message_of([&] { (void)read_all(folder.write("x", damaged).string()); }) ==
+        "the gzip file is damaged");
+  CHECK(message_of([&] { (void)read_all(folder.write("y", gz + "tail").string()); }) ==
+        "the gzip file is damaged");
   CHECK(message_of([&] { (void)read_all(folder.path().string()); }) == "is a folder");
-  CHECK(message_of([&] { (void)read_all((folder.path() / "none").string()); }).find("cannot open") == 0);
+  CHECK(message_of([&] {
+          (void)read_all((folder.path() / "none").string());
+        }).find("cannot open") == 0);
 }
 
 TEST_CASE("lines keep their numbers, blank and too long ones are left out") {
   const TempDir folder;
   const std::string huge(3'000'000, 'x');
-  const auto path = folder.write("log", "\xEF\xBB\xBFone\r\n\n  \nfour\n" + huge + "\nsix\n12345678901\n" + huge);
+  const auto path =
+      folder.write("log", "\xEF\xBB\xBFone\r\n\n  \nfour\n" + huge + "\nsix\n12345678901\n" + huge);
   const Lines lines = lines_read(path.string(), 10);
   CHECK(lines.texts == std::vector<std::string>{"one", "four", "six"});
   CHECK(lines.numbers == std::vector<std::int64_t>{1, 4, 6});
   CHECK(lines.too_long == std::vector<std::int64_t>{5, 7, 8});
   CHECK(lines_read(path.string(), 4'000'000).texts.size() == 6);
   CHECK(lines_read(folder.write("empty", "").string(), 10).texts.empty());
-  CHECK(message_of([&] { (void)lines_read(folder.write("u", "\xFF\xFEx").string(), 10); }) == "text is UTF-16");
+  CHECK(message_of([&] { (void)lines_read(folder.write("u", "\xFF\xFEx").string(), 10); }) ==
+        "text is UTF-16");
 }
 
 TEST_CASE("malformed lines are counted with their numbers, strict stops at the first") {
   const TempDir folder;
   std::string text;
-  for (int i = 1; i <= 60; ++i) text += i % 10 == 3 ? "{broken\n" : "{\"prompt\":\"hello there\"}\n";
+  for (int i = 1; i <= 60; ++i)
+    text += i % 10 == 3 ? "{broken\n" : "{\"prompt\":\"hello there\"}\n";
   text += "{\"other\":1}\n";
   RunOptions options{.inputs = {folder.write("log", text).string()}, .threads = GENERATE(1, 3)};
   const Map map = map_of({.inputs = {fixture_log()}});
@@ -149,7 +160,10 @@ TEST_CASE("sessions are units, also when their lines stand apart") {
   const auto line = [](int session, const std::string& prompt) {
     return "{\"s\":" + std::to_string(session) + ",\"prompt\":\"" + prompt + "\"}\n";
   };
-  RunOptions options{.inputs = {folder.write("log", line(1, "one two") + line(2, "three") + line(1, "four") + "{\"prompt\":\"x\"}\n").string()}};
+  RunOptions options{.inputs = {folder
+                                    .write("log", line(1, "one two") + line(2, "three") +
+                                                      line(1, "four") + "{\"prompt\":\"x\"}\n")
+                                    .string()}};
   options.record.cluster = "/s";
   Map map = map_of({.inputs = {fixture_log()}});
   map.clustered = true;
@@ -158,7 +172,8 @@ TEST_CASE("sessions are units, also when their lines stand apart") {
   CHECK(profile.records == 3);
   CHECK(profile.malformed[static_cast<std::size_t>(Malformed::MissingField)].count == 1);
   RunOptions sorted = options;
-  sorted.inputs = {folder.write("sorted", line(2, "three") + line(1, "one two") + line(1, "four")).string()};
+  sorted.inputs = {
+      folder.write("sorted", line(2, "three") + line(1, "one two") + line(1, "four")).string()};
   Profile same = profile_of(sorted, map);
   CHECK(same.token_counts == profile.token_counts);
   CHECK(same.sketch_products == profile.sketch_products);
@@ -167,7 +182,8 @@ TEST_CASE("sessions are units, also when their lines stand apart") {
 TEST_CASE("a session that comes back too late is an error") {
   Batch batch;
   for (int i = 0; i < 3; ++i) {
-    const std::string line = "{\"s\":" + std::to_string(i % 2) + ",\"prompt\":\"" + std::string(200, 'a') + "\"}";
+    const std::string line =
+        "{\"s\":" + std::to_string(i % 2) + ",\"prompt\":\"" + std::string(200, 'a') + "\"}";
     batch.lines.push_back({.begin = batch.data.size(), .size = line.size(), .number = i + 1});
     batch.data += line + "\n";
   }
@@ -175,7 +191,8 @@ TEST_CASE("a session that comes back too late is an error") {
   RecordOptions options;
   options.cluster = "/s";
   ClusterBatcher small(options, 100);
-  CHECK(message_of([&] { small.add(batch); }) == "a session comes back after too much other traffic");
+  CHECK(message_of([&] { small.add(batch); }) ==
+        "a session comes back after too much other traffic");
   ClusterBatcher large(options);
   large.add(batch);
   large.finish();
@@ -190,7 +207,9 @@ TEST_CASE("the same content in two inputs would be counted twice") {
   const auto copy = folder.write("copy", "{\"prompt\":\"a\"}\n");
   const auto again = folder.write("again", "{\"prompt\":\"a\"}\n");
   const Map map = map_of({.inputs = {fixture_log()}});
-  CHECK(message_of([&] { (void)profile_of({.inputs = {copy.string(), again.string()}}, map); }).find("counted twice") != std::string::npos);
+  CHECK(message_of([&] {
+          (void)profile_of({.inputs = {copy.string(), again.string()}}, map);
+        }).find("counted twice") != std::string::npos);
   const Profile named = profile_of({.inputs = {copy.string(), again.string()}, .part = "p7"}, map);
   CHECK(named.parts == std::vector<std::string>{"p7"});
   CHECK(profile_of({.inputs = {folder.write("empty", "").string()}}, map).parts.empty());

@@ -30,13 +30,15 @@ inline std::vector<std::string> lines_of(const std::string& path) {
   return lines;
 }
 
-inline Map map_of(const RunOptions& options, Holdout holdout = Holdout::Place, const Key& key = Key::published()) {
+inline Map map_of(const RunOptions& options, Holdout holdout = Holdout::Place,
+                  const Key& key = Key::published()) {
   RunNotes notes;
   const auto progress = make_silent_progress();
   return make_map(options, demo_encoder(), key, holdout, *progress, notes);
 }
 
-inline Profile profile_of(const RunOptions& options, const Map& map, bool leave_out, RunNotes& notes) {
+inline Profile profile_of(const RunOptions& options, const Map& map, bool leave_out,
+                          RunNotes& notes) {
   const auto progress = make_silent_progress();
   return make_profile(options, demo_encoder(), Key::published(), map, leave_out, *progress, notes);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A profile against golden/values/drift_profile.json, which tests/oracles/drift_values.py computes with
-// Hugging Face tokenizers and Python integers.
+// A profile against golden/values/drift_profile.json, which tests/oracles/drift_values.py computes
+// with Hugging Face tokenizers and Python integers.
 #include <fmt/format.h>
 
 #include "loraproof/core/digest.h"
@@ -31,7 +31,8 @@ std::string decimal(Int128 value) {
 template <typename Numbers>
 std::string digest_of_list(const Numbers& numbers) {
   std::string text;
-  for (const auto& number : numbers) text += (text.empty() ? "" : ",") + decimal(static_cast<Int128>(number));
+  for (const auto& number : numbers)
+    text += (text.empty() ? "" : ",") + decimal(static_cast<Int128>(number));
   return sha256_of(text).substr(7);
 }
 
@@ -52,8 +53,10 @@ TEST_CASE("hashes are SipHash-2-4") {
     for (int i = 0; i < row[0].get<int>(); ++i) bytes += static_cast<char>(i);
     CHECK(std::to_string(siphash(key, bytes)) == row[1].get<std::string>());
   }
-  CHECK(siphash_word(key, 0x0706050403020100U) == siphash(key, std::string_view("\0\1\2\3\4\5\6\7", 8)));
-  CHECK(siphash_words(key, 1, 2) == siphash(key, std::string_view("\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0", 16)));
+  CHECK(siphash_word(key, 0x0706050403020100U) ==
+        siphash(key, std::string_view("\0\1\2\3\4\5\6\7", 8)));
+  CHECK(siphash_words(key, 1, 2) ==
+        siphash(key, std::string_view("\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0", 16)));
 }
 
 TEST_CASE("histogram keys are the exact ones") {
@@ -89,7 +92,8 @@ TEST_CASE("a profile has the sums that Python computes") {
   REQUIRE(map.tokens.size() == values()["map"]["tokens"].size());
   for (std::size_t i = 0; i < map.tokens.size(); ++i) {
     const Json& row = values()["map"]["tokens"][i];
-    CHECK(map.tokens[i] == MapToken{row[0].get<std::int32_t>(), row[1].get<std::int64_t>(), row[2].get<std::int64_t>()});
+    CHECK(map.tokens[i] == MapToken{row[0].get<std::int32_t>(), row[1].get<std::int64_t>(),
+                                    row[2].get<std::int64_t>()});
   }
   CHECK(map.filter.ngrams == values()["map"]["ngrams"].get<std::int64_t>());
   const Profile profile = profile_of(options, map, true);
@@ -98,7 +102,9 @@ TEST_CASE("a profile has the sums that Python computes") {
   REQUIRE(profile.token_counts.size() == expected["tokens"].size());
   for (std::size_t i = 0; i < profile.token_counts.size(); ++i) {
     const Json& row = expected["tokens"][i];
-    CHECK(profile.token_counts[i] == TokenCount{row[0].get<std::int32_t>(), row[1].get<std::int64_t>(), row[2].get<std::int64_t>()});
+    CHECK(profile.token_counts[i] == TokenCount{row[0].get<std::int32_t>(),
+                                                row[1].get<std::int64_t>(),
+                                                row[2].get<std::int64_t>()});
   }
   std::size_t cells = 0;
   for (const std::int64_t df : profile.bigram_df) cells += df > 0 ? 1 : 0;
@@ -108,8 +114,10 @@ TEST_CASE("a profile has the sums that Python computes") {
   }
   require_sums(profile.sketch_sum, expected["sketch_sum"]);
   require_sums(profile.group_sum, expected["group_sum"]);
-  CHECK(digest_of_list(profile.sketch_products) == expected["sketch_products_sha256"].get<std::string>());
-  CHECK(digest_of_list(profile.group_products) == expected["group_products_sha256"].get<std::string>());
+  CHECK(digest_of_list(profile.sketch_products) ==
+        expected["sketch_products_sha256"].get<std::string>());
+  CHECK(digest_of_list(profile.group_products) ==
+        expected["group_products_sha256"].get<std::string>());
 }
 
 TEST_CASE("lenses have the sums and histograms that Python computes") {
@@ -127,7 +135,8 @@ TEST_CASE("lenses have the sums and histograms that Python computes") {
     const Json& expected = lenses[name];
     CHECK(state.units == expected["units"].get<std::int64_t>());
     CHECK(state.zeros == expected["zeros"].get<std::int64_t>());
-    require_sums(std::vector<Int128>{state.x, state.y, state.xx, state.xy, state.yy}, expected["sums"]);
+    require_sums(std::vector<Int128>{state.x, state.y, state.xx, state.xy, state.yy},
+                 expected["sums"]);
     REQUIRE(state.bins.size() == expected["bins"].size());
     for (const Json& row : expected["bins"]) {
       CHECK(state.bins.at(row[0].get<std::int32_t>()) == row[1].get<std::int64_t>());
