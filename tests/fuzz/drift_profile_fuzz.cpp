@@ -6,10 +6,10 @@
 #include <variant>
 
 #include "fuzz/fuzz.h"
-#include "loraproof/drift/map_builder.h"
 #include "loraproof/drift/merge.h"
 #include "loraproof/drift/profile_file.h"
 #include "loraproof/drift/profile_format.h"
+#include "loraproof/drift/tables.h"
 
 namespace {
 
