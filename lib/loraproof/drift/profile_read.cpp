@@ -287,15 +287,21 @@ Stored parse_bytes(std::string_view bytes) {
 }
 
 // Calls use(stored) for what a file holds, one binary form or lines.
-void for_each_stored(const std::filesystem::path& path, const std::function<void(Stored)>& use) {
+void for_each_stored(const std::filesystem::path& path, const std::function<void(Stored&)>& use) {
   const std::string text = read_text_file(path, kMaxFileBytes);
   std::size_t line = 0;
   try {
-    if (!text.starts_with(kLinePrefix)) return use(parse_bytes(text));
+    if (!text.starts_with(kLinePrefix)) {
+      Stored stored = parse_bytes(text);
+      return use(stored);
+    }
     for (std::size_t begin = 0; begin < text.size();) {
       const std::size_t end = std::min(text.find('\n', begin), text.size());
       ++line;
-      if (end > begin) use(parse_stored(std::string_view(text).substr(begin, end - begin)));
+      if (end > begin) {
+        Stored stored = parse_stored(std::string_view(text).substr(begin, end - begin));
+        use(stored);
+      }
       begin = end + 1;
     }
   } catch (const Error& error) {
@@ -328,7 +334,7 @@ Stored parse_stored(std::string_view text) {
 
 void for_each_profile(const std::filesystem::path& path, const std::function<void(Profile)>& use) {
   std::size_t count = 0;
-  for_each_stored(path, [&](Stored stored) {
+  for_each_stored(path, [&](Stored& stored) {
     if (std::holds_alternative<Map>(stored)) {
       throw input_error(
           {.message = "this is a map, not a profile", .hint = "it goes to `drift profile --map`"});
@@ -353,7 +359,7 @@ Profile read_profile(const std::filesystem::path& path) {
 
 Map read_map(const std::filesystem::path& path) {
   Map out;
-  for_each_stored(path, [&](Stored stored) {
+  for_each_stored(path, [&](Stored& stored) {
     if (const auto* profile = std::get_if<Profile>(&stored)) {
       if (profile->seal) {
         throw input_error({.message = "a sealed profile holds no map",
