@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <unistd.h>
 
@@ -70,7 +71,7 @@ std::vector<ReportFile> report_files(const OutputOptions& output) {
 }
 
 ExitCode emit(report::Report report, const OutputOptions& output,
-              const std::vector<ReportFile>& files) {
+              const std::vector<ReportFile>& files, const std::optional<std::string>& document) {
   report.gate.fail_on = output.fail_on == "warn" ? report::FailOn::Warn : report::FailOn::Error;
   static const std::map<std::string, report::InconclusiveExit> kInconclusive = {
       {"own", report::InconclusiveExit::OwnCode},
@@ -89,7 +90,9 @@ ExitCode emit(report::Report report, const OutputOptions& output,
     attempt([&] { write_file_atomically(file.path, file.writer->write(report, {})); });
   }
   if (output.format == "github") attempt([&] { append_step_summary(report); });
-  write_stdout(report::writer_named(output.format).write(report, {.colour = use_colour()}));
+  write_stdout(document
+                   ? *document
+                   : report::writer_named(output.format).write(report, {.colour = use_colour()}));
   return report.exit_code();
 }
 
@@ -110,7 +113,7 @@ ExitCode run(const std::string& name, const RunCommand& command, const OutputOpt
     complain(std::string("error: ") + error.what());
   }
   progress->end();
-  return emit(std::move(report), output, files);
+  return emit(std::move(report), output, files, context.document);
 }
 
 // CLI11 says only that a subcommand is required; a mistyped one deserves its nearest neighbour.

@@ -14,8 +14,13 @@ mapfile -t subcommands < <(awk '/^Subcommands:/ {on = 1; next} /^[^ ]/ {on = 0} 
 [[ ${#subcommands[@]} -gt 0 ]] || { echo "the help lists no subcommand"; exit 1; }
 known="$(flags_in <<< "$top")"
 declare -A flags_of
+names_in() { awk '/^Subcommands:/ {on = 1; next} /^[^ ]/ {on = 0} on && NF && /^  [a-z]/ {print $1}'; }
 for sub in "${subcommands[@]}"; do
-  flags_of[$sub]="$("$binary" "$sub" --help | flags_in)"
+  help="$("$binary" "$sub" --help)"
+  while IFS= read -r nested; do  # of a subcommand that has subcommands: their flags are on its page
+    [[ -z "$nested" ]] || help+=$'\n'"$("$binary" "$sub" "$nested" --help)"
+  done < <(names_in <<< "$help")
+  flags_of[$sub]="$(flags_in <<< "$help")"
   known+=$'\n'"${flags_of[$sub]}"
 done
 for sub in "${subcommands[@]}"; do

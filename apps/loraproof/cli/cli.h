@@ -43,6 +43,7 @@ struct Subcommand {
 // One per file in this folder.
 RunCommand add_validate(CLI::App& app);
 RunCommand add_inspect(CLI::App& app);
+RunCommand add_drift(CLI::App& app);
 PrintCommand add_explain(CLI::App& app);
 
 // Flags that several subcommands share.

@@ -18,6 +18,9 @@ inline constexpr const char* kVersion = LORAPROOF_VERSION;
 
 struct Context {
   Progress& progress;
+  /// What goes to stdout instead of the report: a result that the caller asked to have there. Files
+  /// of --report are written as always.
+  std::optional<std::string> document = std::nullopt;
 };
 
 struct EngineOptions {

@@ -69,6 +69,9 @@ class Bpe {
   void encode(std::string_view word, std::vector<std::int32_t>& out) const;
 
   [[nodiscard]] const Vocabulary& vocabulary() const { return vocab_; }
+  [[nodiscard]] std::optional<std::int32_t> unk_id() const {
+    return unk_id_ < 0 ? std::nullopt : std::optional(unk_id_);
+  }
 
  private:
   enum class Whole : std::uint8_t { Unknown, Yes, No };

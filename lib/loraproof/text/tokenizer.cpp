@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/text/tokenizer.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 #include "loraproof/core/file.h"
@@ -18,11 +19,19 @@ namespace {
 
 class BpeSink final : public WordSink {
  public:
-  BpeSink(const Bpe& model, std::vector<std::int32_t>& out) : model_(model), out_(out) {}
-  void word(std::string_view text) override { model_.encode(text, out_); }
+  BpeSink(const Bpe& model, WordCache* cache, std::vector<std::int32_t>& out)
+      : model_(model), cache_(cache), out_(out) {}
+  void word(std::string_view text) override {
+    if (cache_ == nullptr) return model_.encode(text, out_);
+    if (cache_->find(text, out_)) return;
+    const std::size_t before = out_.size();
+    model_.encode(text, out_);
+    cache_->keep(text, out_.data() + before, out_.size() - before);
+  }
 
  private:
   const Bpe& model_;
+  WordCache* cache_;  // may be null
   std::vector<std::int32_t>& out_;
 };
 
@@ -56,10 +65,11 @@ struct Tokenizer::Impl {
             model.vocabulary().size())) {}
 
   // A piece of raw text between the added tokens that are not normalized.
-  void encode_piece(std::string_view raw, bool at_start, std::vector<std::int32_t>& out) const {
+  void encode_piece(std::string_view raw, bool at_start, WordCache* cache,
+                    std::vector<std::int32_t>& out) const {
     std::string storage;
     const std::string_view text = normalizer.apply(raw, storage);
-    BpeSink sink(model, out);
+    BpeSink sink(model, cache, out);
     if (!added.any(true)) return pre_tokenizer.run(text, at_start, model.takes_bytes(), sink);
     for (const AddedTokens::Piece& piece : added.split(text, true)) {
       if (piece.id >= 0) {
@@ -67,6 +77,22 @@ struct Tokenizer::Impl {
       } else {
         pre_tokenizer.run(text.substr(piece.begin, piece.end - piece.begin),
                           at_start && piece.begin == 0, model.takes_bytes(), sink);
+      }
+    }
+  }
+
+  void encode(std::string_view utf8, WordCache* cache, std::vector<std::int32_t>& ids) const {
+    if (const std::size_t good = valid_utf8_prefix(utf8); good != utf8.size()) {
+      throw input_error(
+          {.message = "the text is not valid UTF-8", .where = fmt::format("byte {}", good)});
+    }
+    if (!added.any(false)) return encode_piece(utf8, true, cache, ids);
+    for (const AddedTokens::Piece& piece : added.split(utf8, false)) {
+      if (piece.id >= 0) {
+        ids.push_back(piece.id);
+      } else {
+        encode_piece(utf8.substr(piece.begin, piece.end - piece.begin), piece.begin == 0, cache,
+                     ids);
       }
     }
   }
@@ -91,25 +117,15 @@ Tokenizer Tokenizer::from_json(std::string_view text, std::string_view file) {
 }
 
 std::vector<std::int32_t> Tokenizer::encode(std::string_view utf8, bool add_special_tokens) const {
-  if (const std::size_t good = valid_utf8_prefix(utf8); good != utf8.size()) {
-    throw input_error(
-        {.message = "the text is not valid UTF-8", .where = fmt::format("byte {}", good)});
-  }
   std::vector<std::int32_t> ids;
   ids.reserve(utf8.size() / 3 + 8);
-  if (!impl_->added.any(false)) {
-    impl_->encode_piece(utf8, true, ids);
-  } else {
-    for (const AddedTokens::Piece& piece : impl_->added.split(utf8, false)) {
-      if (piece.id >= 0) {
-        ids.push_back(piece.id);
-      } else {
-        impl_->encode_piece(utf8.substr(piece.begin, piece.end - piece.begin), piece.begin == 0,
-                            ids);
-      }
-    }
-  }
+  impl_->encode(utf8, nullptr, ids);
   return impl_->post_processor.apply(std::move(ids), add_special_tokens);
+}
+
+void Tokenizer::encode(std::string_view utf8, WordCache& cache,
+                       std::vector<std::int32_t>& out) const {
+  impl_->encode(utf8, &cache, out);
 }
 
 std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_special_tokens) const {
@@ -150,5 +166,11 @@ bool Tokenizer::is_special(std::int32_t id) const {
 std::int64_t Tokenizer::vocab_size() const {
   return impl_->model.vocabulary().size() + impl_->added.beyond_vocab();
 }
+
+std::int32_t Tokenizer::id_limit() const {
+  return std::max(impl_->model.vocabulary().id_limit(), static_cast<std::int32_t>(vocab_size()));
+}
+
+std::optional<std::int32_t> Tokenizer::unk_id() const { return impl_->model.unk_id(); }
 
 }  // namespace loraproof::text

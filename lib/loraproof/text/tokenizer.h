@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "loraproof/text/word_cache.h"
+
 namespace loraproof::text {
 
 /// Immutable after construction: all members are safe to call from several threads at once.
@@ -33,6 +35,10 @@ class Tokenizer {
   [[nodiscard]] std::vector<std::int32_t> encode(std::string_view utf8,
                                                  bool add_special_tokens) const;
 
+  /// The same, appended to `out`, without what the post-processor adds; `cache` belongs to this
+  /// tokenizer and the calling thread.
+  void encode(std::string_view utf8, WordCache& cache, std::vector<std::int32_t>& out) const;
+
   /// Text of `ids`. Ids without a token add nothing. Bytes that are not UTF-8 come out as U+FFFD.
   [[nodiscard]] std::string decode(std::span<const std::int32_t> ids,
                                    bool skip_special_tokens) const;
@@ -44,6 +50,10 @@ class Tokenizer {
   [[nodiscard]] bool is_special(std::int32_t id) const;
   /// Number of distinct tokens, added ones included (not the largest id + 1).
   [[nodiscard]] std::int64_t vocab_size() const;
+  /// One more than the largest id.
+  [[nodiscard]] std::int32_t id_limit() const;
+  /// The model's unknown token; nothing when it has none.
+  [[nodiscard]] std::optional<std::int32_t> unk_id() const;
 
  private:
   struct Impl;

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <memory>
+
+#include "cli/cli.h"
+#include "loraproof/commands/drift_profile.h"
+
+namespace loraproof::cli {
+namespace {
+
+void add_log_flags(CLI::App& app, commands::DriftLogOptions& log) {
+  app.add_option("inputs", log.inputs, "Logs: JSON Lines, also .gz and .zst; - is stdin")
+      ->type_name("FILE")
+      ->required();
+  app.add_option("--tokenizer", log.tokenizer, "tokenizer.json, or the folder of the model")
+      ->type_name("DIR")
+      ->required();
+  app.add_option("--log-format", log.format, "What a line looks like")
+      ->check(CLI::IsMember({"jsonl", "openai", "vllm"}))
+      ->capture_default_str();
+  app.add_option("--side", log.side, "What is profiled: prompt (default) or output")
+      ->check(CLI::IsMember({"prompt", "output"}));
+  app.add_option("--field", log.field,
+                 "JSON pointer of the prompt (default /prompt, else the user turns of /messages)")
+      ->type_name("POINTER");
+  app.add_option("--output-field", log.output_field,
+                 "JSON pointer of the output (default /output); implies --side output")
+      ->type_name("POINTER");
+  app.add_option("--finish-field", log.finish_field,
+                 "JSON pointer of the finish reason of an output (default /finish_reason)")
+      ->type_name("POINTER");
+  app.add_flag("--ids", log.ids, "The field holds token ids (default field /ids)");
+  app.add_flag("--keep-system", log.keep_system, "Profile system and developer turns too");
+  app.add_option("--cluster", log.cluster, "JSON pointer of a session id: sessions are the units")
+      ->type_name("POINTER");
+  app.add_option("--feature", log.features, "Also count the values of this field; repeatable")
+      ->type_name("[NAME=]POINTER")
+      ->allow_extra_args(false);
+  app.add_option("--key", log.key, "File with a secret for the hashes (default: a published key)")
+      ->type_name("FILE");
+  app.add_option("--threads", log.threads, "Worker threads (0: one for each core)")
+      ->check(CLI::Range(0, 256))
+      ->capture_default_str();
+  app.add_flag("--strict", log.strict, "Stop at the first malformed line");
+  app.add_option("--part", log.part, "Name of this part (default: made from the content)")
+      ->type_name("NAME");
+}
+
+void add_result_flags(CLI::App& app, commands::DriftOutput& out) {
+  app.add_option("--output,-o", out.path, "Where the result goes; - is stdout")->type_name("FILE");
+  app.add_flag("--line", out.line, "Write one line of text (without -o to stdout)");
+}
+
+struct Flags {
+  commands::DriftMapOptions map;
+  commands::DriftProfileOptions profile;
+  commands::DriftMergeOptions merge;
+  commands::DriftSealOptions seal;
+};
+
+CLI::App* add_profile(CLI::App& app, commands::DriftProfileOptions& options) {
+  CLI::App* sub = app.add_subcommand("profile", "Count a log into a profile");
+  add_log_flags(*sub, options.log);
+  sub->add_option("--map", options.map,
+                  "Map or reference to profile with (default: this is a reference, make its map)")
+      ->type_name("FILE");
+  sub->add_flag("--reference", options.reference,
+                "With --map: part of the reference, leave out what the map was made of");
+  add_result_flags(*sub, options.out);
+  add_policy_flags(*sub, options.policy);
+  return sub;
+}
+
+CLI::App* add_map(CLI::App& app, commands::DriftMapOptions& options) {
+  CLI::App* sub =
+      app.add_subcommand("map", "Learn a map for a reference that is profiled in parts");
+  add_log_flags(*sub, options.log);
+  add_result_flags(*sub, options.out);
+  add_policy_flags(*sub, options.policy);
+  return sub;
+}
+
+CLI::App* add_merge(CLI::App& app, commands::DriftMergeOptions& options) {
+  CLI::App* sub = app.add_subcommand("merge", "Add profiles of parts up");
+  sub->add_option("profiles", options.profiles, "Profiles; a file may hold many, one a line")
+      ->type_name("FILE")
+      ->required();
+  add_result_flags(*sub, options.out);
+  return sub;
+}
+
+CLI::App* add_seal(CLI::App& app, commands::DriftSealOptions& options) {
+  CLI::App* sub = app.add_subcommand("seal", "Leave out of a profile what must not be shared");
+  sub->add_option("profile", options.profile, "Profile")->type_name("FILE")->required();
+  sub->add_option("--min-prompts", options.min_prompts, "Tokens in fewer prompts are folded")
+      ->check(CLI::Range(2, 1 << 30))
+      ->capture_default_str();
+  sub->add_option("--key", options.key, "The secret that the profile was made with")
+      ->type_name("FILE");
+  add_result_flags(*sub, options.out);
+  return sub;
+}
+
+}  // namespace
+
+RunCommand add_drift(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* profile = add_profile(app, flags->profile);
+  CLI::App* map = add_map(app, flags->map);
+  CLI::App* merge = add_merge(app, flags->merge);
+  CLI::App* seal = add_seal(app, flags->seal);
+  for (CLI::App* sub : {profile, map, merge, seal}) sub->fallthrough();  // the flags of reports
+  app.require_subcommand(1);
+  return [flags, profile, map, merge, seal](commands::Context& context) {
+    if (profile->parsed()) return commands::drift_profile(flags->profile, context);
+    if (map->parsed()) return commands::drift_map(flags->map, context);
+    if (merge->parsed()) return commands::drift_merge(flags->merge, context);
+    (void)seal;
+    return commands::drift_seal(flags->seal, context);
+  };
+}
+
+}  // namespace loraproof::cli

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/drift/accumulator.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "loraproof/core/error.h"
+#include "loraproof/drift/merge.h"
+
+namespace loraproof::drift {
+namespace {
+
+// A product of two sketch entries is at most kMaxWeight^2 < 2^46, so 2^17 of them fit into 64 bits.
+static_assert(kMaxWeight * kMaxWeight < std::int64_t{1} << 46);
+constexpr std::int64_t kUnitsBeforeFlush = std::int64_t{1} << 17;
+
+// To the nearest integer, halves away from zero; the divisor is positive.
+std::int64_t rounded(std::int64_t value, std::int64_t divisor) {
+  return value >= 0 ? (value + divisor / 2) / divisor : -((-value + divisor / 2) / divisor);
+}
+
+template <std::size_t size>
+void add_products(const std::array<std::int64_t, size>& values, std::vector<std::int64_t>& sums) {
+  std::array<std::size_t, size> used;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    if (values[i] != 0) used[count++] = i;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int64_t value = values[used[i]];
+    std::int64_t* row = sums.data() + triangle_at(used[i], used[i], size) - used[i];
+    for (std::size_t j = i; j < count; ++j) row[used[j]] += value * values[used[j]];
+  }
+}
+
+}  // namespace
+
+Accumulator::Accumulator(const Map& map, const MapTables& tables, const TokenFacts& facts,
+                         const std::vector<std::string>& features)
+    : map_(map),
+      tables_(tables),
+      facts_(facts),
+      profile_(empty_profile()),
+      df_(tables.cell.size()),
+      tf_(tables.cell.size()),
+      count_(tables.cell.size()),
+      cell_unit_(kBigramCells),
+      products_(triangle_size(kSketchSize)),
+      group_products_(triangle_size(kGroups)) {
+  for (auto& bins : bins_) bins.resize(static_cast<std::size_t>(max_log_key()) + 1);
+  for (const std::string& name : features) profile_.features.push_back({.name = name});
+}
+
+void Accumulator::add(const Unit& unit) {
+  const auto tokens = static_cast<std::int64_t>(unit.ids.size());
+  ++profile_.units;
+  profile_.empty_units += tokens == 0 ? 1 : 0;
+  profile_.records += unit.records;
+  profile_.tokens += tokens;
+  profile_.bytes += unit.figures.bytes;
+  count_tokens(unit);
+  if (tokens > 0) add_shares(tokens);
+  add_lenses(unit);
+  add_features(unit);
+  for (const std::int32_t id : distinct_) count_[static_cast<std::size_t>(id)] = 0;
+  if (++unflushed_ == kUnitsBeforeFlush) flush();
+}
+
+void Accumulator::count_tokens(const Unit& unit) {
+  counts_ = {};
+  distinct_.clear();
+  for (const std::int32_t id : unit.ids) {
+    if (count_[static_cast<std::size_t>(id)]++ == 0) distinct_.push_back(id);
+  }
+  for (const std::int32_t id : distinct_) {
+    const auto at = static_cast<std::size_t>(id);
+    ++df_[at];
+    tf_[at] += count_[at];
+    if (tables_.seen[at] == 0) counts_.unseen += count_[at];
+    if (facts_.is_fallback(id)) counts_.fallback += count_[at];
+    if (facts_.is_special(id)) counts_.special += count_[at];
+  }
+  if (++unit_number_ == 0) {
+    std::fill(cell_unit_.begin(), cell_unit_.end(), 0);
+    unit_number_ = 1;
+  }
+  const bool has_filter = !map_.filter.words.empty();
+  for_each_text(unit, [&](std::span<const std::int32_t> ids) {
+    for (std::size_t i = 0; i + 1 < ids.size(); ++i) {
+      const std::uint32_t cell = bigram_cell(tables_.bigram_key, ids[i], ids[i + 1]);
+      ++counts_.bigrams;
+      if (cell_unit_[cell] == unit_number_) continue;
+      cell_unit_[cell] = unit_number_;
+      ++counts_.distinct_cells;
+      ++profile_.bigram_df[cell];
+    }
+    for (std::size_t i = 0; has_filter && i + 2 < ids.size(); ++i) {
+      const std::uint64_t hash = trigram_hash(tables_.ngram_key, ids.data() + i);
+      if (!in_sample(hash, map_.filter.sample_bits)) continue;
+      ++counts_.trigrams;
+      counts_.novel += filter_has(map_.filter, hash) ? 0 : 1;
+    }
+  });
+}
+
+void Accumulator::add_shares(std::int64_t tokens) {
+  std::array<std::int64_t, kSketchSize> sketch{};
+  std::array<std::int64_t, kGroups> shares{};
+  for (const std::int32_t id : distinct_) {
+    const auto at = static_cast<std::size_t>(id);
+    const std::int64_t count = count_[at];
+    sketch[tables_.cell[at]] += count * tables_.weight[at];
+    shares[tables_.group[at]] += count;
+  }
+  for (std::size_t i = 0; i < kSketchSize; ++i) {
+    if (sketch[i] == 0) continue;
+    sketch[i] = rounded(sketch[i], tokens);
+    profile_.sketch_sum[i] += sketch[i];
+  }
+  for (std::size_t i = 0; i < kGroups; ++i) {
+    if (shares[i] == 0) continue;
+    shares[i] = rounded(shares[i] << kFixedBits, tokens);
+    profile_.group_sum[i] += shares[i];
+  }
+  add_products(sketch, products_);
+  add_products(shares, group_products_);
+}
+
+void Accumulator::add_lens(Lens lens, std::int64_t x, std::int64_t y, bool is_share) {
+  if (y <= 0) return;
+  LensState& state = profile_.lenses[static_cast<std::size_t>(lens)];
+  ++state.units;
+  state.x += x;
+  state.y += y;
+  state.xx += static_cast<Int128>(x) * x;
+  state.xy += static_cast<Int128>(x) * y;
+  state.yy += static_cast<Int128>(y) * y;
+  const std::int64_t value = is_share ? rounded(x << kFixedBits, y) : x;
+  if (value == 0) {
+    ++state.zeros;
+  } else {
+    ++bins_[static_cast<std::size_t>(lens)]
+           [static_cast<std::size_t>(log_key(static_cast<std::uint64_t>(value)))];
+  }
+}
+
+void Accumulator::add_lenses(const Unit& unit) {
+  const auto tokens = static_cast<std::int64_t>(unit.ids.size());
+  const TextFigures& figures = unit.figures;
+  const auto per_record = [&](Lens lens, std::int64_t x) {
+    add_lens(lens, x, unit.records, false);
+  };
+  const auto share = [&](Lens lens, std::int64_t x, std::int64_t y) { add_lens(lens, x, y, true); };
+  per_record(Lens::LengthTokens, tokens);
+  share(Lens::UnseenTokens, counts_.unseen, tokens);
+  share(Lens::FallbackTokens, counts_.fallback, tokens);
+  per_record(Lens::SpecialTokens, counts_.special);
+  share(Lens::DistinctTwo, counts_.distinct_cells, counts_.bigrams);
+  share(Lens::Novelty, counts_.novel, counts_.trigrams);
+  per_record(Lens::Empty, unit.empty_records);
+  add_lens(Lens::Truncated, unit.truncated_records, unit.finished_records, false);
+  add_lens(Lens::Refusal, unit.refusals, unit.judged_records, false);
+  if (!unit.has_text) return;
+  per_record(Lens::LengthBytes, figures.bytes);
+  share(Lens::TokensPerByte, tokens, figures.bytes);
+  per_record(Lens::TemplateMarkers, figures.markers);
+  std::int64_t letters = 0;
+  for (const std::int64_t count : figures.letters) letters += count;
+  for (std::size_t i = 0; i < figures.letters.size(); ++i) {
+    share(static_cast<Lens>(static_cast<std::size_t>(Lens::Latin) + i), figures.letters[i],
+          letters);
+  }
+  share(Lens::Digits, figures.digits, figures.characters);
+  share(Lens::Url, figures.url_bytes, figures.bytes);
+  share(Lens::CodeFence, figures.code_bytes, figures.bytes);
+}
+
+void Accumulator::add_features(const Unit& unit) {
+  for (std::size_t i = 0; i < unit.features.size(); ++i) {
+    Feature& feature = profile_.features[i];
+    switch (unit.features[i].kind) {
+      case FeatureValue::Kind::Missing: ++feature.missing; continue;
+      case FeatureValue::Kind::Other: ++feature.other; continue;
+      case FeatureValue::Kind::Value: break;
+    }
+    ++feature.counts[unit.features[i].value];
+    if (feature.counts.size() > kMaxFeatureValues) throw too_many_values(feature);
+  }
+}
+
+void Accumulator::flush() {
+  for (std::size_t i = 0; i < products_.size(); ++i) {
+    profile_.sketch_products[i] += std::exchange(products_[i], 0);
+  }
+  for (std::size_t i = 0; i < group_products_.size(); ++i) {
+    profile_.group_products[i] += std::exchange(group_products_[i], 0);
+  }
+  unflushed_ = 0;
+}
+
+Profile Accumulator::finish() {
+  flush();
+  for (std::size_t id = 0; id < df_.size(); ++id) {
+    if (df_[id] > 0) {
+      profile_.token_counts.push_back({static_cast<std::int32_t>(id), df_[id], tf_[id]});
+    }
+  }
+  for (std::size_t lens = 0; lens < kLensCount; ++lens) {
+    for (std::size_t key = 0; key < bins_[lens].size(); ++key) {
+      if (bins_[lens][key] > 0) {
+        profile_.lenses[lens].bins[static_cast<std::int32_t>(key)] = bins_[lens][key];
+      }
+    }
+  }
+  return std::move(profile_);
+}
+
+}  // namespace loraproof::drift

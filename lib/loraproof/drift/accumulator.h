@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adds units up to a profile. One for each thread; their profiles are merged afterwards. Nothing
+// here depends on the order of units.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "loraproof/drift/profile.h"
+#include "loraproof/drift/tables.h"
+#include "loraproof/drift/token_facts.h"
+#include "loraproof/drift/unit.h"
+
+namespace loraproof::drift {
+
+class Accumulator {
+ public:
+  /// All of these outlive the accumulator. `features`: names, in the order of Unit::features.
+  Accumulator(const Map& map, const MapTables& tables, const TokenFacts& facts,
+              const std::vector<std::string>& features);
+
+  void add(const Unit& unit);
+  void hold_out() { ++profile_.held_out; }
+
+  /// The state so far, without map, fingerprint and parts. Ends the accumulator.
+  [[nodiscard]] Profile finish();
+
+ private:
+  void count_tokens(const Unit& unit);
+  void add_shares(std::int64_t tokens);
+  void add_lenses(const Unit& unit);
+  void add_lens(Lens lens, std::int64_t x, std::int64_t y, bool is_share);
+  void add_features(const Unit& unit);
+  void flush();
+
+  const Map& map_;
+  const MapTables& tables_;
+  const TokenFacts& facts_;
+  Profile profile_;
+  std::vector<std::int64_t> df_, tf_;         // by id
+  std::vector<std::uint32_t> count_;          // of this unit, by id; zero between units
+  std::vector<std::int32_t> distinct_;        // ids of this unit
+  std::vector<std::uint32_t> cell_unit_;      // by bigram cell: the last unit that had it
+  std::uint32_t unit_number_ = 0;             // wraps; see count_tokens
+  std::vector<std::int64_t> products_;        // of the sketch, until the next flush
+  std::vector<std::int64_t> group_products_;  // likewise
+  std::int64_t unflushed_ = 0;
+  std::array<std::vector<std::int64_t>, kLensCount> bins_;  // by lens, by key
+  struct UnitCounts {
+    std::int64_t unseen = 0, fallback = 0, special = 0;
+    std::int64_t bigrams = 0, distinct_cells = 0, trigrams = 0, novel = 0;
+  } counts_;
+};
+
+}  // namespace loraproof::drift

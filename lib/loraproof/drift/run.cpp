@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/drift/run.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <fmt/format.h>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "loraproof/core/error.h"
+#include "loraproof/core/file.h"
+#include "loraproof/drift/clusters.h"
+#include "loraproof/drift/merge.h"
+#include "loraproof/drift/profile_file.h"
+#include "loraproof/drift/profile_format.h"
+#include "loraproof/drift/worker.h"
+
+namespace loraproof::drift {
+namespace {
+
+constexpr std::size_t kPartDigits = 32;  // of the SHA-256 that names a part
+
+// Hands batches from the reading thread to the workers; holds a few, so that memory stays bounded.
+class BatchQueue {
+ public:
+  explicit BatchQueue(std::size_t capacity) : capacity_(capacity) {}
+
+  /// False when the workers have given up.
+  bool push(Batch batch) {
+    std::unique_lock lock(mutex_);
+    room_.wait(lock, [this] { return batches_.size() < capacity_ || stopped_; });
+    if (stopped_) return false;
+    batches_.push_back(std::move(batch));
+    filled_.notify_one();
+    return true;
+  }
+  /// False when there are no more.
+  bool pop(Batch& out) {
+    std::unique_lock lock(mutex_);
+    filled_.wait(lock, [this] { return !batches_.empty() || ended_ || stopped_; });
+    if (batches_.empty() || stopped_) return false;
+    out = std::move(batches_.front());
+    batches_.pop_front();
+    room_.notify_one();
+    return true;
+  }
+  void end() {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    filled_.notify_all();
+  }
+  void stop() {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+    filled_.notify_all();
+    room_.notify_all();
+  }
+
+ private:
+  std::size_t capacity_;
+  std::mutex mutex_;
+  std::condition_variable room_, filled_;
+  std::deque<Batch> batches_;
+  bool ended_ = false;
+  bool stopped_ = false;
+};
+
+// Takes batches off the queue with one worker a thread. Errors of a worker stop everything.
+class Crew {
+ public:
+  Crew(std::vector<std::unique_ptr<Worker>>& workers) : queue_(workers.size() * 2 + 1) {
+    for (auto& worker : workers) {
+      threads_.emplace_back([this, worker = worker.get()] { run(*worker); });
+    }
+  }
+  ~Crew() {
+    queue_.stop();
+    join();
+  }
+  Crew(const Crew&) = delete;
+  Crew& operator=(const Crew&) = delete;
+
+  /// False when no more is wanted: a worker failed, or found a malformed line.
+  bool give(Batch batch, bool strict) {
+    return !(strict && found_bad_.load()) && queue_.push(std::move(batch));
+  }
+  /// Waits for the last batch and throws what a worker threw.
+  void finish() {
+    queue_.end();
+    join();
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  void run(Worker& worker) {
+    try {
+      Batch batch;
+      while (queue_.pop(batch)) {
+        worker.process(batch);
+        if (worker.found_bad()) found_bad_ = true;
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      if (!error_) error_ = std::current_exception();
+      queue_.stop();
+    }
+  }
+  void join() {
+    for (std::thread& thread : threads_) {
+      if (thread.joinable()) thread.join();
+    }
+  }
+  BatchQueue queue_;
+  std::mutex mutex_;
+  std::exception_ptr error_;
+  std::atomic<bool> found_bad_ = false;
+  std::vector<std::thread> threads_;
+};
+
+std::int64_t total_bytes(const std::vector<std::string>& inputs) {
+  std::int64_t bytes = 0;
+  for (const std::string& input : inputs) {
+    if (input != "-") bytes += static_cast<std::int64_t>(stamp_of(input).size_bytes);
+  }
+  return bytes;
+}
+
+// Reads all inputs and feeds the crew. Returns the digest of each input.
+std::vector<std::string> feed(const RunOptions& options, Crew& crew, Progress& progress,
+                              std::string_view stage) {
+  std::vector<std::string> digests;
+  std::int64_t consumed = 0;
+  std::int64_t shown = 0;
+  progress.begin(stage, total_bytes(options.inputs), "bytes");
+  std::unique_ptr<ClusterBatcher> clusters;
+  if (!options.record.cluster.empty()) clusters = std::make_unique<ClusterBatcher>(options.record);
+  bool wanted = true;
+  for (std::size_t input = 0; input < options.inputs.size() && wanted; ++input) {
+    BatchReader reader(options.inputs[input], input, options.max_line_bytes, &consumed);
+    Batch batch;
+    while (wanted && reader.next(batch)) {
+      progress.advance(consumed - std::exchange(shown, consumed));
+      if (!clusters) {
+        wanted = crew.give(std::exchange(batch, {}), options.strict);
+        continue;
+      }
+      clusters->add(batch);
+      for (Batch whole; wanted && clusters->take(whole);)
+        wanted = crew.give(std::move(whole), options.strict);
+    }
+    if (wanted) digests.push_back(reader.digest());
+  }
+  if (clusters && wanted) {
+    clusters->finish();
+    for (Batch whole; wanted && clusters->take(whole);)
+      wanted = crew.give(std::move(whole), options.strict);
+  }
+  progress.end();
+  return digests;
+}
+
+void refuse_bad(const RunOptions& options, const RunNotes& notes) {
+  const BadLine* first = nullptr;
+  for (const BadLines& lines : notes.bad) {
+    for (const BadLine& line : lines.first) {
+      if (first == nullptr ||
+          std::pair(line.input, line.line) < std::pair(first->input, first->line))
+        first = &line;
+    }
+  }
+  if (first == nullptr) return;
+  const std::string& input = options.inputs[first->input];
+  throw input_error({.message = fmt::format("a malformed line: {}", name_of(first->kind)),
+                     .file = input == "-" ? "stdin" : input,
+                     .where = fmt::format("line {}", first->line),
+                     .hint = "without --strict such lines are counted and left out"});
+}
+
+// Runs the workers over all inputs; returns the inputs' digests.
+std::vector<std::string> run_all(const RunOptions& options,
+                                 std::vector<std::unique_ptr<Worker>>& workers, Progress& progress,
+                                 std::string_view stage, RunNotes& notes) {
+  std::vector<std::string> digests;
+  {
+    Crew crew(workers);
+    digests = feed(options, crew, progress, stage);
+    crew.finish();
+  }
+  notes = {};
+  for (const auto& worker : workers) add_notes(notes, worker->notes());
+  if (options.strict) refuse_bad(options, notes);
+  return digests;
+}
+
+std::vector<std::string> part_ids(const RunOptions& options,
+                                  const std::vector<std::string>& digests) {
+  std::vector<std::string> ids;
+  for (const std::string& digest : digests) {
+    // "sha256:" stays off; an empty input is no part, or two empty partitions would look like one.
+    ids.push_back(!options.part.empty() ? options.part
+                  : digest.empty()      ? ""
+                                        : digest.substr(7, kPartDigits));
+  }
+  return ids;
+}
+
+void name_parts(Profile& profile, const RunOptions& options, const std::vector<std::string>& ids) {
+  std::set<std::string> distinct;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i].empty() || distinct.insert(ids[i]).second || !options.part.empty()) continue;
+    throw input_error(
+        {.message = "the same content stands in two inputs and would be counted twice",
+         .file = options.inputs[i],
+         .hint = "leave one out"});
+  }
+  profile.parts.assign(distinct.begin(), distinct.end());
+}
+
+void place_bad_lines(Profile& profile, const RunNotes& notes, const std::vector<std::string>& ids) {
+  for (std::size_t kind = 0; kind < kMalformedKinds; ++kind) {
+    MalformedLines& lines = profile.malformed[kind];
+    lines.count = notes.bad[kind].count;
+    for (const BadLine& line : notes.bad[kind].first)
+      lines.first.push_back({ids[line.input], line.line});
+    std::sort(lines.first.begin(), lines.first.end());
+    if (lines.first.size() > kFirstLines) lines.first.resize(kFirstLines);
+  }
+}
+
+Map header_of(const RunOptions& options, const Encoder& encoder, const Key& key, Holdout holdout) {
+  return {.side = options.record.side,
+          .holdout = holdout,
+          .system_kept = options.record.keep_system,
+          .clustered = !options.record.cluster.empty(),
+          .tokenizer = encoder.digest,
+          .key_id = key.id()};
+}
+
+void check_map(const Map& map, const Map& header) {
+  const std::string what = difference(fingerprint_of(map, ""), fingerprint_of(header, ""));
+  if (what.empty()) return;
+  throw input_error(
+      {.message = "the map was made for something else: " + what,
+       .hint = "profile with the tokenizer, key and options that the map was made with"});
+}
+
+}  // namespace
+
+Encoder::Encoder(const std::filesystem::path& path)
+    : file(tokenizer_file(path)),
+      tokenizer(text::Tokenizer::from_file(file)),
+      facts(tokenizer),
+      digest(tokenizer_digest(file)) {}
+
+std::vector<std::string> feature_names(const RecordOptions& options) {
+  std::vector<std::string> names;
+  for (const FeatureField& field : options.features) names.push_back(field.name);
+  if (options.side == Side::Output) names.emplace_back("finish_reason");
+  return names;
+}
+
+Map make_map(const RunOptions& options, const Encoder& encoder, const Key& key, Holdout holdout,
+             Progress& progress, RunNotes& notes) {
+  const Draw draw(key, holdout);
+  std::vector<std::unique_ptr<MapBuilder>> builders;
+  std::vector<std::unique_ptr<Worker>> workers;
+  for (int i = 0; i < options.threads; ++i) {
+    builders.push_back(std::make_unique<MapBuilder>(key, encoder.facts.id_limit()));
+    workers.push_back(std::make_unique<Worker>(Task::Map, options, encoder, draw,
+                                               builders.back().get(), nullptr));
+  }
+  (void)run_all(options, workers, progress, "map", notes);
+  for (std::size_t i = 1; i < builders.size(); ++i) builders.front()->add(*builders[i]);
+  Map map = builders.front()->finish(header_of(options, encoder, key, holdout));
+  if (map.token_total > 0) return map;
+  throw input_error(
+      {.message = "too few prompts to learn a map from: none of the slice has a token",
+       .found = fmt::format("{} lines, {} in the slice", notes.lines, map.units),
+       .hint =
+           "about a quarter of the prompts goes to the slice; give it more, and check --field"});
+}
+
+Profile make_profile(const RunOptions& options, const Encoder& encoder, const Key& key,
+                     const Map& map, bool leave_out, Progress& progress, RunNotes& notes) {
+  check_map(map, header_of(options, encoder, key, map.holdout));
+  const Draw draw(key, map.holdout);
+  const MapTables tables(map, key, encoder.facts.id_limit());
+  const std::vector<std::string> names = feature_names(options.record);
+  std::vector<std::unique_ptr<Accumulator>> accumulators;
+  std::vector<std::unique_ptr<Worker>> workers;
+  for (int i = 0; i < options.threads; ++i) {
+    accumulators.push_back(std::make_unique<Accumulator>(map, tables, encoder.facts, names));
+    workers.push_back(std::make_unique<Worker>(leave_out ? Task::LeaveOut : Task::Everything,
+                                               options, encoder, draw, nullptr,
+                                               accumulators.back().get()));
+  }
+  const std::vector<std::string> ids =
+      part_ids(options, run_all(options, workers, progress, "profile", notes));
+  workers.clear();
+  Profile profile = accumulators.front()->finish();
+  for (std::size_t i = 1; i < accumulators.size(); ++i) {
+    add_counts(profile, accumulators[i]->finish());
+    accumulators[i].reset();
+  }
+  profile.map = map;
+  profile.fingerprint = fingerprint_of(map);
+  name_parts(profile, options, ids);
+  place_bad_lines(profile, notes, ids);
+  return profile;
+}
+
+}  // namespace loraproof::drift
