@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "loraproof/commands/errors.h"
-#include "loraproof/commands/inspect.h"
+#include "loraproof/commands/inspect_adapter.h"
 #include "loraproof/commands/validate.h"
 
 namespace loraproof::commands {
@@ -71,7 +71,10 @@ void let_idle_threads_sleep() {
 
 report::Report validate(const ValidateOptions&, Context&) { become_engine(); }
 report::Report record(const ValidateOptions&, Context&) { become_engine(); }
-report::Report inspect(const InspectOptions&, Context&) { become_engine(); }
+report::Report inspect(const InspectOptions& options, Context&) {
+  if (!options.base) return inspect_adapter(options);
+  become_engine();
+}
 
 Error current_error() { return plain_error(); }
 

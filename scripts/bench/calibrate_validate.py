@@ -10,12 +10,14 @@ calibrate_validate.py --binary PATH --base DIR --work DIR [--markdown FILE] [--l
     --part PART        faults, behaviour, clean, reported, healthy, revision; repeatable (all)
     --only PATTERN     cases whose name matches the regular expression
     --jobs N           runs at the same time, on one thread each (2)
+    --resume           go on where an interrupted calibration with the same --log stopped
 
 Each seed draws its own prompts, none of which the adapter was trained on, and records its own
 reference, which all parts then use:
     faults      each must end as its case says, found by the check that is meant for it
     behaviour   faults that leave text and figures changed, with all identity checks set to warn:
-                a golden check must find them
+                a golden check must find them, and identity must warn. The part "faults" then tries
+                them on the first seed only: the same run, but for that setting
     clean       changes that must end with exit 0 and no failed check
     reported    changes for which neither answer is wrong: the outcome is told
     healthy     combinations of layout, threads, memory and compute type (40 a seed): exit codes
@@ -105,14 +107,21 @@ def run_one(part, case, inputs, seed, options):
     return Outcome(part, case.name, seed, status, problems, found, figures_of(output), seconds)
 
 
+def earlier_outcomes(options):
+    if not options.resume or not options.log or not options.log.exists():
+        return []
+    return [Outcome(**json.loads(line)) for line in options.log.read_text(encoding="utf-8").splitlines()]
+
+
 class Bench:
     """Runs cases on the suites of all seeds, prints a line for each run, and keeps the outcomes."""
 
     def __init__(self, options, suites):
         self.options = options
         self.suites = suites  # seed -> Inputs with its recorded suite
-        self.outcomes = []
-        self.log = options.log.open("w", encoding="utf-8") if options.log else None
+        self.outcomes = earlier_outcomes(options)
+        self.done = {(one.part, one.name, one.seed) for one in self.outcomes}
+        self.log = options.log.open("a" if options.resume else "w", encoding="utf-8") if options.log else None
 
     def keep(self, outcome):
         self.outcomes.append(outcome)
@@ -128,6 +137,7 @@ class Bench:
 
     def run_all(self, runs):
         """Runs (part, case, inputs, seed): those on one thread together, the others alone."""
+        runs = [one for one in runs if (one[0], one[1].name, one[3]) not in self.done]
         together = [one for one in runs if threads_of(one[2].words) == 1]
         alone = [one for one in runs if threads_of(one[2].words) > 1]
         with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool:
@@ -181,11 +191,12 @@ def try_cases(bench, part, table):
             continue
         runs = []
         for seed, inputs in bench.on_all_seeds(name, case.make).items():
-            if part in parts:
+            if part in parts and not (alone and seed != FIRST_SEED):
                 runs.append((part, case, inputs, seed))
             if alone:
                 warned = dataclasses.replace(inputs, words=(*inputs.words, *cases.identity_warns()))
-                blind = Case(name, FAIL, case.make, any_of=BEHAVIOUR)
+                seen = [f"{check}=warn" if check in cases.IDENTITY else check for check in case.finds]
+                blind = Case(name, FAIL, case.make, seen, any_of=BEHAVIOUR)
                 runs.append(("behaviour", blind, warned, seed))
         bench.run_all(runs)
         bench.clear()
@@ -330,6 +341,7 @@ def parse():
     parser.add_argument("--part", action="append", choices=PARTS)
     parser.add_argument("--only", metavar="PATTERN")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     options.part = options.part or list(PARTS)
     for path in (options.binary, options.base):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The program that answers help and refuses mistakes loads no libtorch; the engine beside it does, and without that the program
-# says what is missing.
+# The program that answers help, refuses mistakes and inspects an adapter alone loads no libtorch; the engine beside it does, and
+# without that the program says what is missing.
 #   tests/meta/engine_program.sh LORAPROOF ADAPTER
 set -euo pipefail
 program="$1"; adapter="$2"
@@ -16,6 +16,8 @@ cp "$program" "$alone/loraproof"
 grep -q -- --record "$alone/help" || fail "help of validate is not complete"
 status=0; "$alone/loraproof" inspect --bad-flag 2> /dev/null || status=$?
 [ "$status" = 2 ] || fail "usage errors need the engine: exit $status"
-status=0; "$alone/loraproof" inspect "$adapter" > /dev/null 2> "$alone/message" || status=$?
+"$alone/loraproof" inspect "$adapter" > "$alone/report" || fail "inspect without --base needs the engine"
+grep -q 'verdict: pass' "$alone/report" || fail "inspect without --base: $(cat "$alone/report")"
+status=0; "$alone/loraproof" inspect "$adapter" --base "$alone" > /dev/null 2> "$alone/message" || status=$?
 [ "$status" = 3 ] || fail "a missing engine: exit $status, expected 3"
 grep -q 'installation is missing' "$alone/message" || fail "a missing engine is not named: $(cat "$alone/message")"

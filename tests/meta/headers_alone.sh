@@ -8,8 +8,8 @@ root="$2"
 shift 2
 failed=0
 for module in "$@"; do
-  # One command line per module: the first source that stands in it.
-  command="$(grep -m 1 -E "\"command\": .*-c $root/lib/loraproof/$module/[a-z_/]+\.cpp\"" "$build/compile_commands.json" |
+  # One command line per module: the first source that stands in it and uses torch.
+  command="$(grep -m 1 -E "\"command\": .*/torch/include.*-c $root/lib/loraproof/$module/[a-z_/]+\.cpp\"" "$build/compile_commands.json" |
              sed -E 's/^[^:]*: "//; s/",?$//; s/ -o [^ ]+ -c [^ ]+$//; s/\\"/"/g; s/\\\\/\\/g')"
   [[ -n "$command" ]] || { echo "no compile command of module $module"; exit 1; }
   while IFS= read -r header; do

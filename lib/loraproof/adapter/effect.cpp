@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <fmt/format.h>
 #include <limits>
@@ -15,6 +16,8 @@ namespace {
 
 // A block of rows in f64 that stays in a core's cache: five times faster than blocks of 32 MiB.
 constexpr std::int64_t kBlockBytes = std::int64_t{1} << 20;
+// Ranks that are multiplied together: bounds the factors in f64 (512 x 8192 columns: 32 MiB).
+constexpr std::int64_t kStackedRank = 512;
 
 /// tr(BᵀB · AAᵀ) = ‖BA‖², rounding may leave a tiny negative.
 double product_norm2(const at::Tensor& a, const at::Tensor& b) {
@@ -22,12 +25,6 @@ double product_norm2(const at::Tensor& a, const at::Tensor& b) {
   const at::Tensor gram_b = b.t().matmul(b);  // [R, R] f64
   return std::max(0.0, (gram_a * gram_b).sum().item<double>());
 }
-
-/// Row sums of W² and W·D, in f64. `left` [O, R] and `right` [R, I] with D = left·right (scaled).
-struct RowSums {
-  at::Tensor weight2;  // [O] f64
-  at::Tensor inner;    // [O] f64
-};
 
 template <typename Visit>
 void for_row_blocks(const at::Tensor& weight, Visit visit) {
@@ -69,39 +66,53 @@ Factors factors_of(const ModulePatch& patch, BaseModule::Kind kind) {
   return {b, a};
 }
 
-}  // namespace
+/// Adapters without DoRA on one module: their factors side by side, so that a block of W is
+/// converted once and multiplied with all of them.
+struct PlainModules {
+  std::vector<std::size_t> index;  // of the patch
+  std::vector<at::Tensor> left;    // each [O, R]
+  std::vector<at::Tensor> right;   // each [R, I]
+  std::int64_t rank = 0;           // sum of R
 
-double ModuleEffect::ratio() const {
-  return weight_norm2 > 0.0 ? std::sqrt(effective_norm2 / weight_norm2)
-                            : std::numeric_limits<double>::infinity();
-}
+  void add(std::size_t patch, const Factors& factors) {
+    index.push_back(patch);
+    left.push_back(factors.left);
+    right.push_back(factors.right);
+    rank += factors.left.size(1);
+  }
 
-double delta_norm(const ModulePatch& patch) {
-  if (!patch.has_lora()) return 0.0;
-  return std::abs(patch.scale) *
-         std::sqrt(product_norm2(patch.lora_a.to(at::kDouble), patch.lora_b.to(at::kDouble)));
-}
-
-ModuleEffect measure_effect(const ModulePatch& patch, const at::Tensor& weight,
-                            BaseModule::Kind kind) {
-  const auto [left, right] = factors_of(patch, kind);
-  tensor::expect_shape(weight, {left.size(0), right.size(1)}, "weight");
-  const bool dora = patch.magnitude.defined();
-  // DoRA normalises rows of a linear weight, but columns of an embedding (peft DoraEmbeddingLayer).
-  const std::int64_t along = kind == BaseModule::Kind::Embedding ? 0 : 1;
-  const std::int64_t kept = along == 1 ? left.size(0) : right.size(1);
-  const auto zeros = [&] { return at::zeros({kept}, at::kDouble); };
-  at::Tensor weight2 = zeros(), inner = zeros(), delta2 = zeros();
-  ModuleEffect effect;
-  const at::Tensor right_t = right.t().contiguous();  // [I, R]
-  for_row_blocks(weight, [&](std::int64_t begin, std::int64_t count, const at::Tensor& rows) {
-    const at::Tensor left_rows = left.narrow(0, begin, count);
-    if (!dora) {
-      effect.weight_norm2 += norm2(rows);
-      effect.inner += total(rows.matmul(right_t) * left_rows);
-      return;
+  [[nodiscard]] std::vector<ModuleEffect> measure(const at::Tensor& weight) const {
+    const at::Tensor all_left = at::cat(left, 1);                     // [O, sum of R]
+    const at::Tensor all_right = at::cat(right, 0).t().contiguous();  // [I, sum of R]
+    at::Tensor inner = at::zeros({rank}, at::kDouble);                // Σ over rows of (W·Aᵀ)·B
+    double weight2 = 0.0;
+    for_row_blocks(weight, [&](std::int64_t begin, std::int64_t count, const at::Tensor& rows) {
+      weight2 += norm2(rows);
+      inner += (rows.matmul(all_right) * all_left.narrow(0, begin, count)).sum(0);
+    });
+    std::vector<ModuleEffect> effects(index.size());
+    std::int64_t begin = 0;
+    for (std::size_t i = 0; i < effects.size(); ++i) {
+      const std::int64_t r = left[i].size(1);
+      effects[i].weight_norm2 = weight2;
+      effects[i].inner = total(inner.narrow(0, begin, r));
+      effects[i].delta_norm2 = product_norm2(right[i], left[i]);
+      effects[i].effective_norm2 = effects[i].delta_norm2;
+      begin += r;
     }
-    const at::Tensor delta = left_rows.matmul(right);  // DoRA needs D itself, a block at a time
+    return effects;
+  }
+};
+
+/// DoRA needs D itself, a block at a time. It normalises rows of a linear weight, but columns of an
+/// embedding (peft DoraEmbeddingLayer).
+ModuleEffect measure_dora(const ModulePatch& patch, const Factors& factors,
+                          const at::Tensor& weight, BaseModule::Kind kind) {
+  const std::int64_t along = kind == BaseModule::Kind::Embedding ? 0 : 1;
+  const auto zeros = [&] { return at::zeros({weight.size(1 - along)}, at::kDouble); };
+  at::Tensor weight2 = zeros(), inner = zeros(), delta2 = zeros();
+  for_row_blocks(weight, [&](std::int64_t begin, std::int64_t count, const at::Tensor& rows) {
+    const at::Tensor delta = factors.left.narrow(0, begin, count).matmul(factors.right);
     const auto add = [&](at::Tensor& into, const at::Tensor& block) {
       if (along == 1) {
         into.narrow(0, begin, count).copy_(block.sum(1));
@@ -113,23 +124,61 @@ ModuleEffect measure_effect(const ModulePatch& patch, const at::Tensor& weight,
     add(inner, rows * delta);
     add(delta2, delta * delta);
   });
-  effect.delta_norm2 = product_norm2(right, left);
-  effect.effective_norm2 = effect.delta_norm2;
-  if (dora) {
-    effect.weight_norm2 = total(weight2);
-    effect.inner = total(inner);
-    effect.effective_norm2 =
-        dora_rows(weight2, inner, delta2, patch.magnitude.to(at::kDouble).reshape({-1}));
-  }
-  const auto elements = static_cast<double>(std::max<std::int64_t>(1, weight.numel()));
-  effect.chance2 = effect.weight_norm2 * effect.delta_norm2 / elements;
+  ModuleEffect effect;
+  effect.weight_norm2 = total(weight2);
+  effect.inner = total(inner);
+  effect.delta_norm2 = product_norm2(factors.right, factors.left);
+  effect.effective_norm2 =
+      dora_rows(weight2, inner, delta2, patch.magnitude.to(at::kDouble).reshape({-1}));
   return effect;
+}
+
+}  // namespace
+
+double ModuleEffect::ratio() const {
+  return weight_norm2 > 0.0 ? std::sqrt(effective_norm2 / weight_norm2)
+                            : std::numeric_limits<double>::infinity();
+}
+
+std::vector<ModuleEffect> measure_effects(std::span<const ModulePatch* const> patches,
+                                          const at::Tensor& weight, BaseModule::Kind kind) {
+  std::vector<ModuleEffect> effects(patches.size());
+  PlainModules plain;
+  const auto measure_plain = [&] {
+    const std::vector<ModuleEffect> measured = plain.measure(weight);
+    for (std::size_t i = 0; i < measured.size(); ++i) effects[plain.index[i]] = measured[i];
+    plain = {};
+  };
+  for (std::size_t i = 0; i < patches.size(); ++i) {
+    const Factors factors = factors_of(*patches[i], kind);
+    tensor::expect_shape(weight, {factors.left.size(0), factors.right.size(1)}, "weight");
+    if (patches[i]->magnitude.defined()) {
+      effects[i] = measure_dora(*patches[i], factors, weight, kind);
+      continue;
+    }
+    if (plain.rank > 0 && plain.rank + factors.left.size(1) > kStackedRank) measure_plain();
+    plain.add(i, factors);
+  }
+  if (plain.rank > 0) measure_plain();
+  const auto elements = static_cast<double>(std::max<std::int64_t>(1, weight.numel()));
+  for (ModuleEffect& effect : effects)
+    effect.chance2 = effect.weight_norm2 * effect.delta_norm2 / elements;
+  return effects;
+}
+
+ModuleEffect measure_effect(const ModulePatch& patch, const at::Tensor& weight,
+                            BaseModule::Kind kind) {
+  const std::array<const ModulePatch*, 1> patches = {&patch};
+  return measure_effects(patches, weight, kind).front();
+}
+
+bool EffectSums::counts(const ModulePatch& patch) {
+  return patch.has_lora() && !patch.weight.defined();
 }
 
 void EffectSums::add(const std::string& module, const ModulePatch& patch, const at::Tensor& weight,
                      BaseModule::Kind kind) {
-  if (!patch.has_lora() || patch.weight.defined()) return;
-  modules_[module] = measure_effect(patch, weight, kind);
+  if (counts(patch)) add(module, measure_effect(patch, weight, kind));
 }
 
 double EffectSums::merged_coefficient() const {

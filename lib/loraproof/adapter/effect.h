@@ -5,6 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,9 +13,6 @@
 #include "loraproof/adapter/patch.h"
 
 namespace loraproof::adapter {
-
-/// ‖s·B·A‖_F; 0 for a patch without LoRA. For DoRA this is the part before the magnitude.
-[[nodiscard]] double delta_norm(const ModulePatch& patch);
 
 /// The numbers of one module, and their sums over modules.
 struct ModuleEffect {
@@ -28,8 +26,13 @@ struct ModuleEffect {
   [[nodiscard]] double ratio() const;
 };
 
-/// Measures one module. `weight` [O, I] (embedding [V, D]) of any floating type, on the CPU; the
-/// patch must carry LoRA. Memory: one block of rows in f64 (1 MiB).
+/// Measures what each of several adapters does to one module; the weight is converted once for all
+/// of them. `weight` [O, I] (embedding [V, D]) of any floating type, on the CPU; every patch must
+/// carry LoRA. Memory: one block of rows in f64 (1 MiB) and the patches' factors in f64.
+[[nodiscard]] std::vector<ModuleEffect> measure_effects(std::span<const ModulePatch* const> patches,
+                                                        const at::Tensor& weight,
+                                                        BaseModule::Kind kind);
+/// The same for one adapter.
 [[nodiscard]] ModuleEffect measure_effect(const ModulePatch& patch, const at::Tensor& weight,
                                           BaseModule::Kind kind);
 
@@ -37,7 +40,10 @@ struct ModuleEffect {
 /// so that they do not depend on it.
 class EffectSums {
  public:
-  /// A patch that replaces the weight, or has no LoRA, has no D and is passed over.
+  /// False for a patch that replaces the weight, or has no LoRA: it has no D.
+  [[nodiscard]] static bool counts(const ModulePatch& patch);
+  void add(const std::string& module, const ModuleEffect& effect) { modules_[module] = effect; }
+  /// Measures the module; passes over a patch that does not count.
   void add(const std::string& module, const ModulePatch& patch, const at::Tensor& weight,
            BaseModule::Kind kind);
 
@@ -52,10 +58,6 @@ class EffectSums {
  private:
   std::map<std::string, ModuleEffect> modules_;
 };
-
-/// effect.zero_module for each module whose patch changes nothing (zero A, B or scale), or
-/// effect.zero_adapter when none changes anything. Needs no base weights.
-[[nodiscard]] std::vector<Finding> find_zero_effect(const PatchSet& patches);
 
 /// What effect.scale is judged by.
 struct ScaleSummary {

@@ -1,394 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/adapter/landing.h"
 
-#include <algorithm>
-#include <fmt/format.h>
-#include <set>
+#include <ATen/ATen.h>
+#include <map>
+#include <utility>
 
-#include "loraproof/adapter/finding_list.h"
-#include "loraproof/adapter/landing_hints.h"
-#include "loraproof/adapter/landing_tensor.h"
-#include "loraproof/adapter/target_match.h"
+#include "loraproof/adapter/zero_effect.h"
+#include "loraproof/tensor/from_view.h"
 
 namespace loraproof::adapter {
 namespace {
 
-struct Slot {
-  std::string key;  // as in the file
-  at::Tensor tensor;
-};
+/// A copy in f32; undefined for null.
+at::Tensor widened(const io::TensorView* view) {
+  if (view == nullptr) return {};
+  return tensor::tensor_of(*view).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+}
 
-class Lander {
+/// Copies in the file's type. A tensor that reaches several modules (a tied weight) is copied once.
+class Copies {
  public:
-  Lander(const AdapterConfig& config, const io::SafetensorsFile& file, const BaseModules& base)
-      : config_(config), file_(file), base_(base), matcher_(config) {}
-
-  Landing run() {
-    result_.tensors = static_cast<std::int64_t>(file_.tensors().size());
-    find_targets();
-    for (const auto& view : file_.tensors()) place(view);
-    for (const auto& [path, module] : base_) {
-      if (targets_.contains(path)) require_lora(path, module);
-      require_whole(path, module);
-    }
-    report_unused_configuration();
-    build_patches();
-    result_.findings = findings_.finish();
-    return std::move(result_);
+  /// Undefined for null.
+  at::Tensor of(const io::TensorView* view) {
+    if (view == nullptr) return {};
+    const auto [copy, fresh] = copies_.try_emplace(view);
+    if (fresh) copy->second = tensor::tensor_of(*view).clone();
+    return copy->second;
   }
 
  private:
-  using Occurrence = FindingList::Occurrence;
-
-  void tensor_finding(std::string id, std::string kind, std::string subject, std::string message,
-                      std::string hint, bool fail = true) {
-    findings_.add({std::move(id), std::move(kind), std::move(subject), std::move(message),
-                   std::move(hint), fail, result_.tensors, "tensors"});
-  }
-  void target_finding(std::string id, std::string kind, std::string subject, std::string message,
-                      std::string hint, std::int64_t of, std::string noun = "targets") {
-    findings_.add({std::move(id), std::move(kind), std::move(subject), std::move(message),
-                   std::move(hint), true, of, std::move(noun)});
-  }
-
-  /// Targets among the modules of the base, and paths between them that PEFT could not adapt.
-  void find_targets() {
-    std::set<std::string> refused;
-    for (const auto& [path, module] : base_) {
-      for (std::size_t dot = path.find('.'); dot != path.npos; dot = path.find('.', dot + 1)) {
-        const std::string parent = path.substr(0, dot);
-        if (!containers_.insert(parent).second) continue;
-        if (matcher_.verdict(parent, nullptr) == TargetVerdict::Targeted) refused.insert(parent);
-      }
-      if (matcher_.verdict(path, &module) != TargetVerdict::Targeted) continue;
-      if (module.kind == BaseModule::Kind::Norm) {
-        refused.insert(path);
-      } else if (matcher_.is_saved_whole(path)) {
-        target_finding(
-            "landing.duplicate_target", "saved", path,
-            "target_modules and modules_to_save both claim this module",
-            "modules_to_save matches the end of a name, even inside a word; PEFT nests both", 0);
-      } else {
-        targets_.insert(path);
-      }
-    }
-    result_.targets = static_cast<std::int64_t>(targets_.size());
-    for (const auto& path : refused) {
-      target_finding(
-          "landing.missing_target", "layer type", path,
-          "target_modules selects this module, which is neither a linear layer nor an embedding",
-          "PEFT refuses to load this configuration: make the pattern narrower", 0);
-    }
-  }
-
-  void place(const io::TensorView& view) {
-    const AdapterKey key = parse_key(view.name);
-    if (is_leftover(key)) {
-      ++result_.landed;
-      return;
-    }
-    if (!key.is_loaded()) {
-      tensor_finding("landing.unused_tensor", fmt::format("dialect {}", int(key.dialect)),
-                     view.name, std::string(problem_of(key.dialect)),
-                     std::string(hint_for(key.dialect)));
-      return;
-    }
-    const auto found = base_.find(key.module);
-    if (found == base_.end()) return unknown_module(view, key);
-    const BaseModule& module = found->second;
-    if (auto reason = misplaced(key, module)) {
-      tensor_finding("landing.unused_tensor", reason->message, view.name, reason->message,
-                     reason->hint);
-      return;
-    }
-    auto& slots = slots_[key.module];
-    const auto [at, fresh] = slots.try_emplace(key.part);
-    if (!fresh) {
-      tensor_finding("landing.duplicate_target", "twice", view.name,
-                     fmt::format("the same place is filled by '{}' as well", at->second.key),
-                     "keep one of the two tensors: which of them PEFT uses depends on their order");
-      return;
-    }
-    at->second.key = view.name;
-    if (!check(view, key, module, at->second)) return;
-    ++result_.landed;
-    if (key.dialect == Dialect::AdapterName) {
-      tensor_finding("landing.key_dialect", "adapter name", view.name,
-                     std::string(problem_of(key.dialect)), std::string(hint_for(key.dialect)),
-                     /*fail=*/false);
-    }
-    note_replaced(view, key, module);
-  }
-
-  /// With bias="all" PEFT also writes its wrapper's inner copies of a module that is saved whole:
-  /// "original_module" (the base's own) and "modules_to_save" (the same as the plain key).
-  [[nodiscard]] bool is_leftover(const AdapterKey& key) const {
-    constexpr std::string_view kOriginal = ".original_module";
-    if (key.dialect == Dialect::Peft && key.module.ends_with(kOriginal)) {
-      const std::string owner = key.module.substr(0, key.module.size() - kOriginal.size());
-      return base_.contains(owner) && matcher_.is_saved_whole(owner);
-    }
-    return key.dialect == Dialect::SavedInfix && matcher_.is_saved_whole(key.module) &&
-           file_.find(peft_key(key.module, key.part)) != nullptr;
-  }
-
-  void unknown_module(const io::TensorView& view, const AdapterKey& key) {
-    const std::string kind = "module";
-    std::string hint;
-    if (!findings_.has("landing.unused_tensor", kind))
-      hint = nearest_module_hint(key.module, base_);
-    tensor_finding("landing.unused_tensor", kind, view.name,
-                   fmt::format("the base has no module '{}'", key.module), std::move(hint));
-  }
-
-  /// Why PEFT would pass this tensor over although the module exists, if it would.
-  [[nodiscard]] std::optional<MisplacedReason> misplaced(const AdapterKey& key,
-                                                         const BaseModule& module) const {
-    return misplaced_reason(key, module,
-                            {.is_target = targets_.contains(key.module),
-                             .is_saved = matcher_.is_saved_whole(key.module),
-                             .use_dora = config_.use_dora,
-                             .lora_bias = config_.lora_bias});
-  }
-
-  bool check(const io::TensorView& view, const AdapterKey& key, const BaseModule& module,
-             Slot& slot) {
-    auto problem = shape_problem(view, key.part, module, matcher_.rank_of(key.module),
-                                 rank_source(key.module));
-    if (!problem) {
-      slot.tensor = owned_tensor(view, key.part);
-      problem = finite_problem(slot.tensor);
-    }
-    if (!problem) return true;
-    slot.tensor.reset();
-    tensor_finding(problem->id, problem->kind, view.name, problem->message, problem->hint);
-    return false;
-  }
-
-  [[nodiscard]] std::string rank_source(const std::string& path) const {
-    const auto key = matcher_.rank_key_of(path);
-    return key ? fmt::format("rank_pattern '{}'", config_.rank_pattern[*key].first) : "r";
-  }
-
-  void note_replaced(const io::TensorView& view, const AdapterKey& key, const BaseModule& module) {
-    const bool weight = key.part == Part::BaseWeight ||
-                        (key.part == Part::Weight && !matcher_.is_saved_whole(key.module));
-    if (!weight || module.kind == BaseModule::Kind::Embedding || module.is_output_head) return;
-    tensor_finding(
-        "landing.base_replaced", "weight", view.name,
-        "the file replaces a whole weight of the base that modules_to_save does not list",
-        "PEFT loads it; check that it was meant to be saved", /*fail=*/false);
-  }
-
-  [[nodiscard]] bool has(const std::string& path, Part part) const {
-    const auto module = slots_.find(path);
-    return module != slots_.end() && module->second.contains(part);
-  }
-
-  void require_lora(const std::string& path, const BaseModule& module) {
-    const bool embedding = module.kind == BaseModule::Kind::Embedding;
-    const Part part_a = embedding ? Part::EmbeddingA : Part::LoraA;
-    const Part part_b = embedding ? Part::EmbeddingB : Part::LoraB;
-    if (!has(path, part_a) && !has(path, part_b)) {
-      target_finding("landing.missing_target", "lora", path,
-                     "the configuration adapts this module, but the file holds no tensors for it",
-                     "PEFT would run this module with an untrained adapter, that is as the base; "
-                     "save the adapter again",
-                     result_.targets);
-      return;
-    }
-    if (!has(path, part_a) || !has(path, part_b)) {
-      const Part missing = has(path, part_a) ? part_b : part_a;
-      target_finding("landing.half_pair", std::string(suffix_of(missing)), path,
-                     fmt::format("one half of the pair is missing: '{}'", peft_key(path, missing)),
-                     "PEFT would run this module as the base does; save the adapter again",
-                     result_.targets);
-    }
-    if (config_.use_dora && !has(path, Part::Magnitude)) {
-      target_finding(
-          "landing.missing_target", "magnitude", path,
-          fmt::format("use_dora is set, but the file lacks '{}'", peft_key(path, Part::Magnitude)),
-          "save the adapter again, or unset use_dora if it was trained without", result_.targets);
-    }
-    if (config_.lora_bias && embedding) {
-      target_finding("landing.missing_target", "embedding bias", path,
-                     "lora_bias is set, which PEFT refuses for an embedding", "unset lora_bias",
-                     result_.targets);
-    } else if (config_.lora_bias && !has(path, Part::LoraBBias)) {
-      target_finding(
-          "landing.missing_target", "lora bias", path,
-          fmt::format("lora_bias is set, but the file lacks '{}'", peft_key(path, Part::LoraBBias)),
-          "save the adapter again, or unset lora_bias if it was trained without", result_.targets);
-    }
-  }
-
-  /// Whole tensors that the configuration promises: modules_to_save and trained biases.
-  void require_whole(const std::string& path, const BaseModule& module) {
-    const bool target = targets_.contains(path);
-    if (!target && matcher_.is_saved_whole(path)) {
-      for (const Part part : {Part::Weight, Part::Bias}) {
-        if ((part == Part::Bias && !module.has_bias) || has(path, part)) continue;
-        target_finding("landing.missing_target", "saved", path,
-                       fmt::format("modules_to_save lists this module, but the file lacks '{}'",
-                                   peft_key(path, part)),
-                       "PEFT stops with a KeyError; save the adapter again", 0);
-      }
-      return;
-    }
-    const bool trained =
-        config_.bias == BiasMode::All || (config_.bias == BiasMode::LoraOnly && target);
-    const Part part = target ? Part::BaseBias : Part::Bias;
-    if (!trained || !module.has_bias || has(path, part)) return;
-    target_finding("landing.missing_target", "bias", path,
-                   fmt::format("the configuration trains this bias, but the file lacks '{}'",
-                               peft_key(path, part)),
-                   "older PEFT releases did not save it with bias=\"lora_only\"; save the adapter "
-                   "again, or set bias to \"none\"",
-                   0);
-  }
-
-  void report_unused_configuration() {
-    report_unused_names(config_.target_modules.names, "target_modules");
-    for (const auto& name : config_.modules_to_save) {
-      const auto hit = [&](const std::string& path) { return path.ends_with(name); };
-      const bool found =
-          std::any_of(containers_.begin(), containers_.end(), hit) ||
-          std::any_of(base_.begin(), base_.end(), [&](const auto& m) { return hit(m.first); });
-      if (!found) missing_name(name, "modules_to_save");
-    }
-    if (targets_.empty() && !findings_.has("landing.missing_target", "target_modules")) {
-      target_finding("landing.missing_target", "none", "target_modules",
-                     "the configuration adapts no module of this base",
-                     "check target_modules, exclude_modules and layers_to_transform, and --base",
-                     0);
-    }
-    report_unused_patterns(config_.rank_pattern, "rank_pattern",
-                           [&](const std::string& path) { return matcher_.rank_key_of(path); });
-    report_unused_patterns(config_.alpha_pattern, "alpha_pattern",
-                           [&](const std::string& path) { return matcher_.alpha_key_of(path); });
-  }
-
-  void report_unused_names(const std::vector<std::string>& names, const char* field) {
-    std::vector<std::string> unhit(names);
-    std::sort(unhit.begin(), unhit.end());
-    std::set<std::string_view> hit;
-    const auto visit = [&](const std::string& path) {
-      std::string_view tail = path;
-      for (;;) {
-        if (std::binary_search(unhit.begin(), unhit.end(), tail, std::less<>())) hit.insert(tail);
-        const std::size_t dot = tail.find('.');
-        if (dot == tail.npos) return;
-        tail.remove_prefix(dot + 1);
-      }
-    };
-    for (const auto& [path, module] : base_) visit(path);
-    for (const auto& path : containers_) visit(path);
-    for (const auto& name : names) {
-      if (!hit.contains(name)) missing_name(name, field);
-    }
-  }
-
-  void missing_name(const std::string& name, const char* field) {
-    const std::string hint = findings_.has("landing.missing_target", field)
-                                 ? std::string()
-                                 : nearest_name_hint(name, base_);
-    target_finding("landing.missing_target", field, name,
-                   fmt::format("{} names '{}', which hits no module of this base", field, name),
-                   hint, 0);
-  }
-
-  template <typename Patterns, typename KeyOf>
-  void report_unused_patterns(const Patterns& patterns, const char* field, KeyOf key_of) {
-    if (patterns.empty()) return;
-    std::set<std::size_t> used;
-    for (const auto& path : targets_) {
-      if (const auto key = key_of(path)) used.insert(*key);
-    }
-    for (std::size_t i = 0; i < patterns.size(); ++i) {
-      if (used.contains(i)) continue;
-      findings_.add(
-          {"landing.unused_pattern", field, patterns[i].first,
-           fmt::format("'{}' in {} decides for no adapted module", patterns[i].first, field),
-           "an earlier key may hide it (the first match in file order wins), or the name is "
-           "misspelt",
-           /*fail=*/false, static_cast<std::int64_t>(patterns.size()), "keys"});
-    }
-  }
-
-  void build_patches() {
-    for (auto& [path, slots] : slots_) {
-      ModulePatch patch;
-      const auto take = [&slots = slots](Part part) {
-        const auto slot = slots.find(part);
-        return slot == slots.end() ? at::Tensor() : slot->second.tensor;
-      };
-      const bool embedding = base_.at(path).kind == BaseModule::Kind::Embedding;
-      patch.lora_a = take(embedding ? Part::EmbeddingA : Part::LoraA);
-      patch.lora_b = take(embedding ? Part::EmbeddingB : Part::LoraB);
-      if (!patch.lora_a.defined() || !patch.lora_b.defined()) {
-        patch.lora_a.reset();
-        patch.lora_b.reset();
-      }
-      if (patch.has_lora()) {
-        patch.scale = matcher_.scale_of(path);
-        patch.lora_bias = take(Part::LoraBBias);
-        patch.magnitude = take(Part::Magnitude);
-      }
-      patch.weight = take(Part::Weight).defined() ? take(Part::Weight) : take(Part::BaseWeight);
-      patch.bias = take(Part::Bias).defined() ? take(Part::Bias) : take(Part::BaseBias);
-      result_.patches[path] = std::move(patch);
-    }
-    share_tied_weights();
-  }
-
-  /// A weight that PEFT copies into the base's own parameter reaches every module that shares it.
-  void share_tied_weights() {
-    for (const auto& [path, module] : base_) {
-      if (module.tied_to.empty()) continue;
-      const at::Tensor mine = in_place_weight(path);
-      const at::Tensor other = in_place_weight(module.tied_to);
-      if (mine.defined() && other.defined()) {
-        if (mine.equal(other)) continue;
-        target_finding(
-            "landing.duplicate_target", "tied", path,
-            fmt::format("the base ties this weight to '{}', but the file replaces both by "
-                        "different tensors",
-                        module.tied_to),
-            "PEFT keeps whichever it copies last; was the adapter trained on an untied base?", 0);
-      } else if (mine.defined() && !matcher_.is_saved_whole(module.tied_to)) {
-        result_.patches[module.tied_to].weight = mine;
-      } else if (other.defined() && !matcher_.is_saved_whole(path)) {
-        result_.patches[path].weight = other;
-      }
-    }
-  }
-
-  [[nodiscard]] at::Tensor in_place_weight(const std::string& path) const {
-    if (matcher_.is_saved_whole(path)) return {};
-    const auto patch = result_.patches.find(path);
-    return patch == result_.patches.end() ? at::Tensor() : patch->second.weight;
-  }
-
-  const AdapterConfig& config_;
-  const io::SafetensorsFile& file_;
-  const BaseModules& base_;
-  TargetMatcher matcher_;
-  std::set<std::string> targets_;
-  std::set<std::string> containers_;
-  std::map<std::string, std::map<Part, Slot>> slots_;
-  FindingList findings_;
-  Landing result_;
+  std::map<const io::TensorView*, at::Tensor> copies_;
 };
 
 }  // namespace
 
-bool Landing::failed() const {
-  return std::any_of(findings.begin(), findings.end(), [](const Finding& f) { return f.fail; });
+PatchSet patches_of(const Placement& placement) {
+  PatchSet patches;
+  Copies copies;
+  for (const auto& [path, placed] : placement.modules) {
+    patches[path] = {.lora_a = widened(placed.lora_a),
+                     .lora_b = widened(placed.lora_b),
+                     .lora_bias = widened(placed.lora_bias),
+                     .scale = placed.scale,
+                     .magnitude = widened(placed.magnitude),
+                     .weight = copies.of(placed.weight),
+                     .bias = copies.of(placed.bias)};
+  }
+  return patches;
 }
 
 Landing land(const AdapterConfig& config, const io::SafetensorsFile& file,
              const BaseModules& base) {
-  return Lander(config, file, base).run();
+  Placement placement = place(config, file, base);
+  Landing landing;
+  landing.zero_effect = find_zero_effect(placement.modules);
+  landing.patches = patches_of(placement);
+  static_cast<PlacementSummary&>(landing) = std::move(placement);
+  return landing;
 }
 
 }  // namespace loraproof::adapter

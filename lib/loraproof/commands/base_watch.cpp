@@ -2,6 +2,7 @@
 #include "loraproof/commands/base_watch.h"
 
 #include <ATen/ATen.h>
+#include <string_view>
 
 #include "loraproof/tensor/from_view.h"
 
@@ -89,16 +90,27 @@ void BaseWatch::see(const io::TensorView& view) {
     queue_.push_back(view);
   }
   wake_.notify_one();
-  if (!view.name.ends_with(".weight")) return;
+  measure(view);
+}
+
+void BaseWatch::measure(const io::TensorView& view) {
+  constexpr std::string_view kSuffix = ".weight";
+  if (!view.name.ends_with(kSuffix)) return;
   // A tied head has no weight of its own: the embedding's tensor stands for both modules.
-  const std::string stored = view.name.substr(0, view.name.size() - std::string(".weight").size());
-  for (std::size_t i = 0; i < patches_.size(); ++i) {
-    for (const auto& [module, patch] : *patches_[i]) {
-      const auto found = modules_.find(module);
-      if (found == modules_.end() || !patch.has_lora() || patch.weight.defined()) continue;
-      if (module != stored && found->second.tied_to != stored) continue;
-      effects_[i].add(module, patch, tensor::tensor_of(view), found->second.kind);
+  const std::string stored = view.name.substr(0, view.name.size() - kSuffix.size());
+  for (const auto& [module, base] : modules_) {
+    if (module != stored && base.tied_to != stored) continue;
+    std::vector<std::size_t> owners;
+    std::vector<const adapter::ModulePatch*> patches;
+    for (std::size_t i = 0; i < patches_.size(); ++i) {
+      const auto patch = patches_[i]->find(module);
+      if (patch == patches_[i]->end() || !adapter::EffectSums::counts(patch->second)) continue;
+      owners.push_back(i);
+      patches.push_back(&patch->second);
     }
+    if (patches.empty()) continue;
+    const auto effects = adapter::measure_effects(patches, tensor::tensor_of(view), base.kind);
+    for (std::size_t i = 0; i < owners.size(); ++i) effects_[owners[i]].add(module, effects[i]);
   }
 }
 

@@ -41,6 +41,7 @@ class BaseWatch {
  private:
   void work();
   void digest(const io::TensorView& view);
+  void measure(const io::TensorView& view);
 
   const io::Checkpoint& base_;
   const adapter::BaseModules& modules_;

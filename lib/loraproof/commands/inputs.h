@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "loraproof/adapter/digest.h"
-#include "loraproof/adapter/landing.h"
+#include "loraproof/adapter/base_modules.h"
+#include "loraproof/commands/adapter_input.h"
 #include "loraproof/golden/reference.h"
 #include "loraproof/golden/suite.h"
 #include "loraproof/io/checkpoint.h"
@@ -28,14 +28,6 @@ struct BaseInput {
 /// Resolves a folder or org/name in the local cache, reads config.json, maps and checks the
 /// weights.
 [[nodiscard]] BaseInput open_base(const std::string& spec);
-
-struct AdapterInput {
-  std::string name;  ///< NAME of NAME=DIR, else the folder's name
-  std::filesystem::path folder;
-  adapter::AdapterConfig config;
-  io::SafetensorsFile weights;
-};
-[[nodiscard]] AdapterInput open_adapter(const std::string& spec);
 
 /// What turns text into token ids. Both may be missing when all prompts are given as ids.
 struct TextInput {

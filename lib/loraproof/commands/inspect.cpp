@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/commands/inspect.h"
 
-#include <algorithm>
-#include <fmt/format.h>
+#include <utility>
 
 #include "loraproof/adapter/effect.h"
-#include "loraproof/adapter/keys.h"
+#include "loraproof/commands/inspect_adapter.h"
 #include "loraproof/commands/session.h"
 #include "loraproof/io/digest.h"
 #include "loraproof/report/gate.h"
@@ -13,40 +12,6 @@
 
 namespace loraproof::commands {
 namespace {
-
-// Without a base, the modules that the adapter's own tensors imply: pairs, ranks and values can be
-// judged, targets and shapes of the base can't.
-adapter::BaseModules implied_modules(const io::SafetensorsFile& weights) {
-  using Kind = adapter::BaseModule::Kind;
-  adapter::BaseModules modules;
-  for (const io::TensorView& view : weights.tensors()) {
-    const adapter::AdapterKey key = adapter::parse_key(view.name);
-    if (!key.is_loaded() || key.part == adapter::Part::Unknown || view.shape.empty()) continue;
-    adapter::BaseModule& module = modules[key.module];
-    switch (key.part) {
-      case adapter::Part::LoraA: module.in = view.shape.back(); break;
-      case adapter::Part::LoraB: module.out = view.shape.front(); break;
-      case adapter::Part::EmbeddingA:
-        module.kind = Kind::Embedding, module.out = view.shape.back();
-        break;
-      case adapter::Part::EmbeddingB:
-        module.kind = Kind::Embedding, module.in = view.shape.front();
-        break;
-      case adapter::Part::Weight:
-      case adapter::Part::BaseWeight:
-        module.out = view.shape.front();
-        module.in = view.shape.size() > 1 ? view.shape[1] : 0;
-        if (view.shape.size() == 1) module.kind = Kind::Norm;
-        break;
-      case adapter::Part::LoraBBias:
-      case adapter::Part::BaseBias:
-      case adapter::Part::Bias: module.has_bias = true; break;
-      case adapter::Part::Magnitude:
-      case adapter::Part::Unknown: break;
-    }
-  }
-  return modules;
-}
 
 // Per-tensor digests of one file: from the cache, or taken now and remembered.
 io::DigestByName digests_of(const io::SafetensorsFile& file, io::DigestCache& cache,
@@ -82,7 +47,7 @@ adapter::EffectSums effects_on(const BaseInput& base, const adapter::PatchSet& p
   for (const auto& [module, patch] : patches) {
     progress.advance();
     const auto found = base.modules.find(module);
-    if (found == base.modules.end() || !patch.has_lora() || patch.weight.defined()) continue;
+    if (found == base.modules.end() || !adapter::EffectSums::counts(patch)) continue;
     const std::string stored =
         base.checkpoint.find(module + ".weight") != nullptr ? module : found->second.tied_to;
     const io::TensorView* view = base.checkpoint.find(stored + ".weight");
@@ -92,29 +57,6 @@ adapter::EffectSums effects_on(const BaseInput& base, const adapter::PatchSet& p
   }
   progress.end();
   return sums;
-}
-
-Json lora_json(const AdapterInput& input, const adapter::Landing& landing) {
-  Json modules = Json::array();
-  for (const auto& [module, patch] : landing.patches) {
-    Json row{{"module", module}};
-    if (patch.has_lora()) {
-      row["r"] = patch.lora_a.size(0);
-      row["scale"] = patch.scale;
-      row["delta_norm"] = adapter::delta_norm(patch);
-    }
-    if (patch.weight.defined()) row["replaces_weight"] = true;
-    if (patch.bias.defined()) row["replaces_bias"] = true;
-    modules.push_back(std::move(row));
-  }
-  return {{"name", input.name},
-          {"r", input.config.r},
-          {"lora_alpha", input.config.lora_alpha},
-          {"use_rslora", input.config.use_rslora},
-          {"use_dora", input.config.use_dora},
-          {"base_model_name_or_path", input.config.base_model_name_or_path},
-          {"peft_version", input.config.peft_version},
-          {"modules", modules}};
 }
 
 // identity.* against a recorded reference, from digests alone.
@@ -133,38 +75,22 @@ Measures identity_against(const InspectOptions& options, const AdapterInput& inp
 }  // namespace
 
 report::Report inspect(const InspectOptions& options, Context& context) {
-  if (options.golden && !options.base) {
-    throw usage_error({.message = "--golden compares identities and needs the base",
-                       .where = "--golden",
-                       .hint = "pass --base DIR"});
-  }
+  if (!options.base) return inspect_adapter(options);
   const report::Policy policy = load_policy(options.policy, Json::object(), "");
   const AdapterInput input = open_adapter(options.adapter);
-  std::optional<BaseInput> base;
-  if (options.base) base = open_base(*options.base);
-  const adapter::Landing landing = adapter::land(
-      input.config, input.weights, base ? base->modules : implied_modules(input.weights));
-  Measures measures = landing_measures(landing, base.has_value());
-  const auto append = [&](Measures more) { std::ranges::move(more, std::back_inserter(measures)); };
-  append(zero_effect_measures(adapter::find_zero_effect(landing.patches)));
-
+  const BaseInput base = open_base(*options.base);
+  AdapterInspection inspection = begin_inspection(input, &base.modules);
+  const auto add = [&](Measures measures) { append(inspection.measures, std::move(measures)); };
+  const adapter::PatchSet patches = adapter::patches_of(inspection.placement);
+  add(effect_measures(effects_on(base, patches, context.progress), patches,
+                      input.config.use_rslora));
   io::DigestCache cache;
-  report::Report report;
-  report.tool.version = kVersion;
-  report.command = "inspect";
-  const adapter::AdapterIdentity identity = adapter::identify(input.config, input.weights);
-  report.inputs = {{"adapter", input.folder.string(), io::combined_digest(identity.tensors)}};
-  report.metrics["adapter"] = lora_json(input, landing);
-  if (base) {
-    const adapter::EffectSums sums = effects_on(*base, landing.patches, context.progress);
-    append(effect_measures(sums, landing.patches, input.config.use_rslora));
-    const io::DigestByName tensors = base_digests(base->checkpoint, cache, context.progress);
-    cache.save();
-    report.inputs.push_back({"base", base->folder.string(), io::combined_digest(tensors)});
-    if (options.golden) append(identity_against(options, input, *base, identity, tensors));
-  }
-  report.checks = report::gate(measures, policy);
-  return report;
+  const io::DigestByName tensors = base_digests(base.checkpoint, cache, context.progress);
+  cache.save();
+  inspection.report.inputs.push_back({"base", base.folder.string(), io::combined_digest(tensors)});
+  if (options.golden) add(identity_against(options, input, base, inspection.identity, tensors));
+  inspection.report.checks = report::gate(inspection.measures, policy);
+  return std::move(inspection.report);
 }
 
 }  // namespace loraproof::commands

@@ -1,38 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // Turns what the analyses found into measures for the gate. Which id a figure belongs to, and which
-// limit follows from the noise floor, is decided here and nowhere else.
+// limit follows from the noise floor, is decided here and in measures_base.h, and nowhere else.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "loraproof/adapter/effect.h"
-#include "loraproof/adapter/finding.h"
-#include "loraproof/adapter/landing.h"
+#include "loraproof/commands/measures_base.h"
 #include "loraproof/commands/outcomes.h"
 #include "loraproof/golden/compare.h"
 #include "loraproof/golden/reference.h"
 #include "loraproof/golden/suite.h"
-#include "loraproof/report/measure.h"
 #include "loraproof/report/policy.h"
 
 namespace loraproof::commands {
 
-using Measures = std::vector<report::Measure>;
-
-/// A decided measure without figures.
-[[nodiscard]] report::Measure passed(std::string id, std::string message);
-[[nodiscard]] report::Measure skipped(std::string id, std::string message);
-
-void append(Measures& measures, Measures more);
-
-/// The same measures with `name` (an adapter, a slice) before whatever they are about.
-[[nodiscard]] Measures with_subject(Measures measures, const std::string& name);
-
-/// One failed measure per finding, and a passing one per id that found nothing; without a base
-/// those that need one are skipped.
-[[nodiscard]] Measures landing_measures(const adapter::Landing& landing, bool has_base = true);
-[[nodiscard]] Measures zero_effect_measures(const std::vector<adapter::Finding>& findings);
+/// effect.scale and effect.already_merged.
 [[nodiscard]] Measures effect_measures(const adapter::EffectSums& sums,
                                        const adapter::PatchSet& patches, bool use_rslora);
 

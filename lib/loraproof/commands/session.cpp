@@ -16,8 +16,7 @@ AdapterSession open_adapter_session(const std::string& adapter, const BaseInput&
   AdapterSession session{.input = open_adapter(adapter)};
   session.landing = adapter::land(session.input.config, session.input.weights, base.modules);
   session.measures = landing_measures(session.landing);
-  append(session.measures,
-         zero_effect_measures(adapter::find_zero_effect(session.landing.patches)));
+  append(session.measures, zero_effect_measures(session.landing.zero_effect));
   return session;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "loraproof/adapter/digest.h"
 #include "loraproof/adapter/landing.h"
 #include "loraproof/commands/base_watch.h"
 #include "loraproof/commands/context.h"

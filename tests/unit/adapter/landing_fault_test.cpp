@@ -5,7 +5,6 @@
 #include <limits>
 #include <string>
 
-#include "loraproof/adapter/effect.h"
 #include "loraproof/adapter/landing.h"
 #include "support/catch.h"
 #include "unit/adapter/support.h"
@@ -32,7 +31,7 @@ TEST_CASE("zero B in one module is found by effect, not by landing") {
   std::memset(b.bytes.data(), 0, b.bytes.size());
   const auto landing = adapter.land();
   CHECK_FALSE(landing.failed());
-  const auto findings = adapter::find_zero_effect(landing.patches);
+  const auto findings = landing.zero_effect;
   REQUIRE(findings.size() == 1);
   CHECK(findings[0].id == "effect.zero_module");
   CHECK(findings[0].subject == kQ0);

@@ -7,7 +7,6 @@
 #include <set>
 #include <string>
 
-#include "loraproof/adapter/effect.h"
 #include "support/catch.h"
 #include "unit/adapter/support.h"
 
@@ -64,12 +63,6 @@ TEST_CASE("the wrapped modules, ranks, scales and deltas are PEFT's") {
       CHECK(patch.scale == entry.at("scale").get<double>());
       CHECK(patch.lora_bias.defined() == entry.at("lora_bias").get<bool>());
       CHECK(patch.magnitude.defined() == entry.at("dora").get<bool>());
-      // f64 against f64; 1e-12 is the rounding of the two orders of summation.
-      CHECK(adapter::delta_norm(patch) ==
-            Approx(entry.at("delta_norm").get<double>()).epsilon(1e-12));
-      // PEFT's own get_delta_weight works in f32.
-      CHECK(adapter::delta_norm(patch) ==
-            Approx(entry.at("peft_delta_norm").get<double>()).epsilon(1e-5));
     }
     INFO(name);
     CHECK(wrapped == expected);

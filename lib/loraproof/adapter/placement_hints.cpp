@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "loraproof/adapter/landing_hints.h"
+#include "loraproof/adapter/placement_hints.h"
 
 #include <algorithm>
 #include <fmt/format.h>

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a single adapter tensor must look like for its place, and its conversion. Internal to
-// adapter/.
+// What a single adapter tensor must look like for its place. Internal to adapter/.
 #pragma once
 
-#include <ATen/core/Tensor.h>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,10 +29,10 @@ struct TensorProblem {
                                                          std::int64_t rank,
                                                          const std::string& rank_source);
 
-/// A copy that owns its memory: f32 for LoRA parts, the file's dtype for whole weights and biases.
-[[nodiscard]] at::Tensor owned_tensor(const io::TensorView& view, Part part);
+/// NaN or infinite values. `view`: of a type that shape_problem() accepts.
+[[nodiscard]] std::optional<TensorProblem> finite_problem(const io::TensorView& view);
 
-/// NaN or infinite values. Reads in blocks; `tensor` is any floating tensor.
-[[nodiscard]] std::optional<TensorProblem> finite_problem(const at::Tensor& tensor);
+/// Same type and bytes.
+[[nodiscard]] bool same_values(const io::TensorView& a, const io::TensorView& b);
 
 }  // namespace loraproof::adapter

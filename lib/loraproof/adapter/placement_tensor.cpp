@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "loraproof/adapter/landing_tensor.h"
+#include "loraproof/adapter/placement_tensor.h"
 
-#include <ATen/ATen.h>
+#include <algorithm>
 #include <fmt/format.h>
 
-#include "loraproof/tensor/from_view.h"
+#include "loraproof/adapter/tensor_values.h"
 
 namespace loraproof::adapter {
 namespace {
-
-constexpr std::int64_t kBlockElements = std::int64_t{1} << 22;
-
-bool is_whole(Part part) {
-  return part == Part::Weight || part == Part::Bias || part == Part::BaseWeight ||
-         part == Part::BaseBias;
-}
 
 bool is_a(Part part) { return part == Part::LoraA || part == Part::EmbeddingA; }
 bool is_b(Part part) { return part == Part::LoraB || part == Part::EmbeddingB; }
@@ -90,27 +83,17 @@ std::optional<TensorProblem> shape_problem(const io::TensorView& view, Part part
                        "the adapter was trained on a model of another size: check --base"};
 }
 
-at::Tensor owned_tensor(const io::TensorView& view, Part part) {
-  const at::Tensor mapped = tensor::tensor_of(view);
-  if (is_whole(part)) return mapped.clone();
-  return mapped.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+std::optional<TensorProblem> finite_problem(const io::TensorView& view) {
+  const NonFinite found = count_non_finite(view);
+  if (found.nans + found.infinities == 0) return std::nullopt;
+  return TensorProblem{"landing.non_finite", "values",
+                       fmt::format("{} NaN and {} infinite values of {}", found.nans,
+                                   found.infinities, view.numel()),
+                       "the training diverged or the file is damaged; every output would be NaN"};
 }
 
-std::optional<TensorProblem> finite_problem(const at::Tensor& tensor) {
-  const at::Tensor flat = tensor.reshape({-1});
-  std::int64_t nans = 0;
-  std::int64_t infinities = 0;
-  for (std::int64_t begin = 0; begin < flat.numel(); begin += kBlockElements) {
-    const at::Tensor block = flat.narrow(0, begin, std::min(kBlockElements, flat.numel() - begin));
-    if (at::isfinite(block).all().item<bool>()) continue;
-    nans += at::isnan(block).sum().item<std::int64_t>();
-    infinities += at::isinf(block).sum().item<std::int64_t>();
-  }
-  if (nans + infinities == 0) return std::nullopt;
-  return TensorProblem{
-      "landing.non_finite", "values",
-      fmt::format("{} NaN and {} infinite values of {}", nans, infinities, flat.numel()),
-      "the training diverged or the file is damaged; every output would be NaN"};
+bool same_values(const io::TensorView& a, const io::TensorView& b) {
+  return a.dtype == b.dtype && std::ranges::equal(a.bytes, b.bytes);
 }
 
 }  // namespace loraproof::adapter

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/adapter/zero_effect.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+
+#include "loraproof/adapter/finding_list.h"
+#include "loraproof/adapter/gram.h"
+#include "loraproof/adapter/tensor_values.h"
+
+namespace loraproof::adapter {
+namespace {
+
+/// Which factor makes s·B·A vanish, or "".
+std::string zero_cause(const PlacedModule& module) {
+  if (module.scale == 0.0) return "the scale is 0 (lora_alpha or alpha_pattern)";
+  if (is_zero(*module.lora_b)) return "lora_B is all zero, as before the first training step";
+  if (is_zero(*module.lora_a)) return "lora_A is all zero";
+  return delta_norm(module) > 0.0 ? "" : "the product of lora_B and lora_A is zero";
+}
+
+bool changes_otherwise(const PlacedModule& module) {
+  const bool bias =
+      module.lora_bias != nullptr && module.scale != 0.0 && !is_zero(*module.lora_bias);
+  return bias || module.weight != nullptr || module.bias != nullptr;
+}
+
+}  // namespace
+
+double delta_norm(const PlacedModule& module) {
+  if (!module.has_lora()) return 0.0;
+  const std::int64_t rank = module.lora_a->shape.front();
+  const std::vector<double> a = values_of(*module.lora_a);  // [R, I]
+  const std::vector<double> b = values_of(*module.lora_b);  // [O, R]
+  const std::vector<double> gram_a = gram_of_rows(a, rank);
+  const std::vector<double> gram_b =
+      gram_of_rows(transposed(b, module.lora_b->shape.front()), rank);
+  double norm2 = 0.0;  // tr(BᵀB·AAᵀ) = ‖BA‖²; rounding may leave a tiny negative
+  for (std::size_t i = 0; i < gram_a.size(); ++i) norm2 += gram_a[i] * gram_b[i];
+  return std::abs(module.scale) * std::sqrt(std::max(0.0, norm2));
+}
+
+std::vector<Finding> find_zero_effect(const std::map<std::string, PlacedModule>& modules) {
+  FindingList findings;
+  std::int64_t with_lora = 0;
+  std::int64_t dead = 0;
+  bool others_act = false;
+  std::string first_cause;
+  for (const auto& [path, module] : modules) {
+    with_lora += module.has_lora() ? 1 : 0;
+    others_act = others_act || changes_otherwise(module);
+  }
+  for (const auto& [path, module] : modules) {
+    if (!module.has_lora() || changes_otherwise(module)) continue;
+    const std::string cause = zero_cause(module);
+    if (cause.empty()) continue;
+    ++dead;
+    if (first_cause.empty()) first_cause = cause;
+    const char* hint = module.magnitude != nullptr
+                           ? "only DoRA's magnitude acts here; was the right checkpoint saved?"
+                           : "was the right checkpoint saved, and was this module trained?";
+    findings.add({"effect.zero_module", cause, path,
+                  fmt::format("the adapter changes nothing in this module: {}", cause), hint, true,
+                  with_lora, "modules"});
+  }
+  if (with_lora == 0 && !others_act) {
+    return {{"effect.zero_adapter", "adapter", "the adapter holds nothing that changes the base",
+             "check the landing findings"}};
+  }
+  if (dead > 0 && dead == with_lora && !others_act) {
+    return {{"effect.zero_adapter", "adapter",
+             fmt::format("the adapter changes nothing: in all {} modules {}", dead, first_cause),
+             "was the adapter saved before training, or with another adapter active?", true, dead,
+             with_lora}};
+  }
+  return findings.finish();
+}
+
+}  // namespace loraproof::adapter
