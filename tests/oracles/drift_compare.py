@@ -45,8 +45,8 @@ def read(path, tokenizer):
 
 
 def vectors(units, m):
-    """Rows of the sketch and of group shares, of prompts that have tokens, in the fixed point of a profile."""
-    sketch, groups = [], []
+    """Rows of prompts that have tokens: sketch and group shares in the fixed point of a profile, and exact group shares."""
+    sketch, groups, exact = [], [], []
     for _, ids in units:
         if not ids:
             continue
@@ -56,16 +56,8 @@ def vectors(units, m):
             share[m.group[t]] += 1
         sketch.append([values.rounded(v, len(ids)) / 65536 for v in phi])
         groups.append([values.rounded(v << 16, len(ids)) / 65536 for v in share])
-    return numpy.array(sketch), numpy.array(groups)
-
-
-def divergence(p, q):
-    """As drift_statistics.divergence, whose comparison with scipy wants shares that add up to 1 to the last digit; in the
-    fixed point of a profile they do so within 1e-5."""
-    p, q = numpy.array(p), numpy.array(q)
-    forth, back = (p * numpy.log(p / q)).sum(), (q * numpy.log(q / p)).sum()
-    return {"psi": float(forth + back), "kl_reference_window": float(forth), "kl_window_reference": float(back),
-            "total_variation": float(abs(p - q).sum() / 2)}
+        exact.append([v / len(ids) for v in share])
+    return numpy.array(sketch), numpy.array(groups), numpy.array(exact)
 
 
 def scan_of(before, now):
@@ -90,6 +82,13 @@ def score_test(x1, y1, x2, y2):
     both = numpy.concatenate([u1, u2])
     z = (u2.mean() - u1.mean()) / numpy.sqrt(both.var(ddof=1) * (1 / len(u1) + 1 / len(u2)))
     return {"difference": float(x2.sum() / y2.sum() - x1.sum() / y1.sum()), "p": float(2 * stats.norm.sf(abs(z)))}
+
+
+def scaled(x, y):
+    """Shares over the root of the pooled share."""
+    pooled = (x.sum(0) + y.sum(0)) / (len(x) + len(y))
+    scale = numpy.where(pooled > 0, 1 / numpy.sqrt(numpy.where(pooled > 0, pooled, 1)), 0)
+    return x * scale, y * scale
 
 
 def fisher(a, n, b, m):
@@ -134,14 +133,13 @@ def main():
         (held if drawn else before).append((text, ids))
     now = [(text, ids) for _, _, text, ids in read(window, tokenizer)]
     m = values.Map([ids for _, ids in held], secret, size)
-    sketch1, groups1 = vectors(before, m)
-    sketch2, groups2 = vectors(now, m)
-    drift_statistics.divergence = divergence
-    grouped = drift_statistics.groups("fixture", groups1, groups2)
+    sketch1, groups1, exact1 = vectors(before, m)
+    sketch2, groups2, exact2 = vectors(now, m)
+    grouped = drift_statistics.groups("fixture", exact1, exact2)
     out = {
         "made_by": "tests/oracles/drift_compare.py", "units": [len(before), len(now)],
         "scan": scan_of(before, now), "sketch": drift_statistics.shift_test(sketch1, sketch2),
-        "groups": {"plain": grouped["plain"], "debiased": grouped["debiased"], "shift_test": grouped["shift_test"]},
+        "groups": {"plain": grouped["plain"], "debiased": grouped["debiased"], "shift_test": drift_statistics.shift_test(*scaled(groups1, groups2))},
         "lenses": lenses(before, now, m, secret, special, fallback),
     }
     text = json.dumps(out, separators=(",", ":"), default=float)
