@@ -122,13 +122,12 @@ void add_vectors(Comparison& result, const Profile& reference, const Profile& wi
 }
 
 // The category that moved most, and the test over all of them.
-LensShift feature_shift(const Feature& a, const Feature& b, const PairedValues& values,
+LensShift feature_shift(const Feature& a, const PairedValues& values,
                         const CompareOptions& options) {
   LensShift shift{.id = a.name == "finish_reason" ? "finish_reason" : "feature"};
   if (shift.id == "feature") shift.subject = a.name;
   for (const std::int64_t count : values.reference) shift.reference_n += count;
   for (const std::int64_t count : values.window) shift.window_n += count;
-  (void)b;
   if (lacks_units(shift, options.min_units)) return shift;
   if (values.values.size() < 2) {
     shift.reason = "one value on both sides";
@@ -159,7 +158,7 @@ void add_features(Comparison& result, const Profile& reference, const Profile& w
   for (std::size_t i = 0; i < reference.features.size(); ++i) {
     const Feature& a = reference.features[i];
     const PairedValues values = feature_values(a, window.features[i], sealed);
-    result.lenses.push_back(feature_shift(a, window.features[i], values, options));
+    result.lenses.push_back(feature_shift(a, values, options));
     result.features.push_back({.name = a.name,
                                .categories = values.values.size(),
                                .shares = stats::count_divergence(values.reference, values.window)});
