@@ -10,7 +10,9 @@
 #include <map>
 #include <optional>
 #include <sstream>
+#include <string>
 #include <unistd.h>
+#include <vector>
 
 #include "cli/cli.h"
 #include "loraproof/commands/errors.h"
@@ -126,6 +128,28 @@ std::string usage_message(const std::string& message, int argc, char** argv) {
                      near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
 }
 
+// `loraproof drift REF CUR` is `loraproof drift compare REF CUR`: the words as CLI11 wants them, in
+// reverse order. A file that is called like a subcommand needs ./ before its name.
+std::vector<std::string> words_of(const CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  for (const Subcommand& subcommand : subcommands()) {
+    if (subcommand.implied == nullptr || words.size() < 2 || words.front() != subcommand.name)
+      continue;
+    const CLI::App* sub = app.get_subcommand(subcommand.name);
+    const auto is_named = [&](const std::string& word) {
+      return word == "-h" || word == "--help" ||
+             !sub->get_subcommands([&](const CLI::App* each) { return each->get_name() == word; })
+                  .empty();
+    };
+    const bool flag_first = words[1].starts_with('-') && words[1] != "-";
+    const bool named =
+        flag_first ? std::any_of(words.begin() + 1, words.end(), is_named) : is_named(words[1]);
+    if (!named) words.insert(words.begin() + 1, subcommand.implied);
+  }
+  std::reverse(words.begin(), words.end());
+  return words;
+}
+
 int main_checked(int argc, char** argv) {
   CLI::App app("Proves that a LoRA adapter is fit to deploy", "loraproof");
   app.set_version_flag("--version", fmt::format("loraproof {} (libtorch {})", commands::kVersion,
@@ -147,7 +171,7 @@ int main_checked(int argc, char** argv) {
     add_output_flags(*sub, output);
   }
   try {
-    app.parse(argc, argv);
+    app.parse(words_of(app, argc, argv));
   } catch (const CLI::Success& success) {  // --help, --version
     std::ostringstream text;
     app.exit(success, text, text);

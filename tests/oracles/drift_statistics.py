@@ -12,7 +12,7 @@ sketch      numpy.cov of the rows, scipy.stats.chi2
 divergence  mpmath sums; scipy.stats.entropy and scipy.spatial.distance.jensenshannon agree with them
 groups      numpy.cov of the rows and products of matrices
 vocabulary  Evidently's fill and formulas, restated; expectations by scipy.stats.binom over all splits
-ratio       residuals of the rows; means: scipy.stats.ttest_ind(equal_var=False)
+ratio       residuals of the rows, with a ratio each and with the pooled one; means: scipy.stats.ttest_ind(equal_var=False)
 categories  scipy.stats.chi2_contingency(correction=False), scipy.stats.hypergeom for the exact one
 """
 import json
@@ -300,10 +300,13 @@ def ratios(name, x1, y1, x2, y2):
     x1, y1, x2, y2 = (numpy.array(v, dtype=float) for v in (x1, y1, x2, y2))
     (r1, e1), (r2, e2) = estimate(x1, y1), estimate(x2, y2)
     z = (r2 - r1) / numpy.sqrt(e1**2 + e2**2)
+    pooled = (x1.sum() + x2.sum()) / (y1.sum() + y2.sum())
+    u1, u2 = x1 - pooled * y1, x2 - pooled * y2
+    score = (u2.mean() - u1.mean()) / numpy.sqrt(numpy.append(u1, u2).var(ddof=1) * (1 / len(u1) + 1 / len(u2)))
     return {"name": name, "x1": x1.tolist(), "y1": y1.tolist(), "x2": x2.tolist(), "y2": y2.tolist(),
             "value": float(r2), "value_standard_error": float(e2), "difference": float(r2 - r1),
             "standard_error": float(numpy.hypot(e1, e2)), "statistic": float(z),
-            "p": float(2 * stats.norm.sf(abs(z)))}
+            "p": float(2 * stats.norm.sf(abs(z))), "score": float(score), "score_p": float(2 * stats.norm.sf(abs(score)))}
 
 
 def means(name, x, y):

@@ -36,6 +36,8 @@ struct Subcommand {
   const char* summary;
   RunCommand (*add)(CLI::App& app);
   PrintCommand (*add_print)(CLI::App& app) = nullptr;
+  /// Of a subcommand with subcommands: the one that is meant when none is named; or nullptr.
+  const char* implied = nullptr;
 };
 
 [[nodiscard]] std::span<const Subcommand> subcommands();

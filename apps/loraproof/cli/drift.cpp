@@ -2,18 +2,14 @@
 #include <memory>
 
 #include "cli/cli.h"
+#include "loraproof/commands/drift_compare.h"
 #include "loraproof/commands/drift_profile.h"
 
 namespace loraproof::cli {
 namespace {
 
-void add_log_flags(CLI::App& app, commands::DriftLogOptions& log) {
-  app.add_option("inputs", log.inputs, "Logs: JSON Lines, also .gz and .zst; - is stdin")
-      ->type_name("FILE")
-      ->required();
-  app.add_option("--tokenizer", log.tokenizer, "tokenizer.json, or the folder of the model")
-      ->type_name("DIR")
-      ->required();
+// How a log is read, but for which log and the tokenizer.
+void add_reading_flags(CLI::App& app, commands::DriftLogOptions& log) {
   app.add_option("--log-format", log.format, "What a line looks like")
       ->check(CLI::IsMember({"jsonl", "openai", "vllm"}))
       ->capture_default_str();
@@ -41,6 +37,16 @@ void add_log_flags(CLI::App& app, commands::DriftLogOptions& log) {
       ->check(CLI::Range(0, 256))
       ->capture_default_str();
   app.add_flag("--strict", log.strict, "Stop at the first malformed line");
+}
+
+void add_log_flags(CLI::App& app, commands::DriftLogOptions& log) {
+  app.add_option("inputs", log.inputs, "Logs: JSON Lines, also .gz and .zst; - is stdin")
+      ->type_name("FILE")
+      ->required();
+  app.add_option("--tokenizer", log.tokenizer, "tokenizer.json, or the folder of the model")
+      ->type_name("DIR")
+      ->required();
+  add_reading_flags(app, log);
   app.add_option("--part", log.part, "Name of this part (default: made from the content)")
       ->type_name("NAME");
 }
@@ -50,7 +56,22 @@ void add_result_flags(CLI::App& app, commands::DriftOutput& out) {
   app.add_flag("--line", out.line, "Write one line of text (without -o to stdout)");
 }
 
+struct CompareFlags {
+  commands::DriftCompareOptions options;
+  std::string alpha, psi, kl;  // text: they are --set of a name
+
+  [[nodiscard]] commands::DriftCompareOptions result() const {
+    commands::DriftCompareOptions with_limits = options;
+    std::vector<std::string>& sets = with_limits.policy.sets;
+    if (!alpha.empty()) sets.push_back("drift.alpha=" + alpha);
+    if (!psi.empty()) sets.push_back("drift.psi.max=" + psi);
+    if (!kl.empty()) sets.push_back("drift.kl.max=" + kl);
+    return with_limits;
+  }
+};
+
 struct Flags {
+  CompareFlags compare;
   commands::DriftMapOptions map;
   commands::DriftProfileOptions profile;
   commands::DriftMergeOptions merge;
@@ -75,6 +96,36 @@ CLI::App* add_map(CLI::App& app, commands::DriftMapOptions& options) {
       app.add_subcommand("map", "Learn a map for a reference that is profiled in parts");
   add_log_flags(*sub, options.log);
   add_result_flags(*sub, options.out);
+  add_policy_flags(*sub, options.policy);
+  return sub;
+}
+
+CLI::App* add_compare(CLI::App& app, CompareFlags& flags) {
+  CLI::App* sub = app.add_subcommand("compare", "Has CUR moved away from REF? Profiles or logs");
+  commands::DriftCompareOptions& options = flags.options;
+  sub->add_option("REF", options.reference, "Reference: a profile, or a log")
+      ->type_name("FILE")
+      ->required();
+  sub->add_option("CUR", options.window, "The window to judge: a profile, a log, or - (a log)")
+      ->type_name("FILE")
+      ->required();
+  sub->add_option("--tokenizer", options.log.tokenizer,
+                  "tokenizer.json or its folder: needed for logs, and to show tokens as text")
+      ->type_name("DIR");
+  sub->add_option("--window", options.number,
+                  "This is the Kth window compared with REF: its level is 6 alpha/(pi^2 K^2)")
+      ->type_name("K")
+      ->check(CLI::Range(1, 1 << 30));
+  sub->add_option("--alpha", flags.alpha, "Level of all windows together (default 0.05)")
+      ->type_name("P")
+      ->check(CLI::Number);
+  sub->add_option("--psi", flags.psi, "Fail where debiased PSI is above X, and significant")
+      ->type_name("X")
+      ->check(CLI::Number);
+  sub->add_option("--kl", flags.kl, "Fail where debiased KL (nats) is above X, and significant")
+      ->type_name("X")
+      ->check(CLI::Number);
+  add_reading_flags(*sub, options.log);
   add_policy_flags(*sub, options.policy);
   return sub;
 }
@@ -104,13 +155,17 @@ CLI::App* add_seal(CLI::App& app, commands::DriftSealOptions& options) {
 
 RunCommand add_drift(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
+  CLI::App* compare = add_compare(app, flags->compare);
   CLI::App* profile = add_profile(app, flags->profile);
   CLI::App* map = add_map(app, flags->map);
   CLI::App* merge = add_merge(app, flags->merge);
   CLI::App* seal = add_seal(app, flags->seal);
-  for (CLI::App* sub : {profile, map, merge, seal}) sub->fallthrough();  // the flags of reports
+  for (CLI::App* sub : {compare, profile, map, merge, seal})
+    sub->fallthrough();  // the flags of reports
   app.require_subcommand(1);
-  return [flags, profile, map, merge, seal](commands::Context& context) {
+  app.footer("loraproof drift REF CUR is short for loraproof drift compare REF CUR.");
+  return [flags, compare, profile, map, merge, seal](commands::Context& context) {
+    if (compare->parsed()) return commands::drift_compare(flags->compare.result(), context);
     if (profile->parsed()) return commands::drift_profile(flags->profile, context);
     if (map->parsed()) return commands::drift_map(flags->map, context);
     if (merge->parsed()) return commands::drift_merge(flags->merge, context);

@@ -11,7 +11,8 @@ std::span<const Subcommand> subcommands() {
                  "Does this adapter, on this base, still behave as its golden set says?",
                  add_validate},
       Subcommand{"inspect", "What is in this adapter, and does it fit this base?", add_inspect},
-      Subcommand{"drift", "Has the traffic moved? Profiles of prompts and outputs", add_drift},
+      Subcommand{"drift", "Has the traffic moved away from what the adapter was trained on?",
+                 add_drift, nullptr, "compare"},
       Subcommand{"explain", "What does this check or setting mean, and how is it changed?", nullptr,
                  add_explain},
   };

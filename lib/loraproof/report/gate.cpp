@@ -59,6 +59,24 @@ bool has_samples(Check& check, std::int64_t min_n) {
   return false;
 }
 
+// Beyond the limit, but it may be chance; or within it, but surely no chance.
+void weigh(Check& check, const Significance& significance) {
+  if (std::isnan(significance.p)) return decide_inconclusive(check, "its p is not a number");
+  const std::string p = format_number(significance.p);
+  const std::string level = format_number(significance.level);
+  if (check.status == Status::Pass) {
+    if (!significance.notable || check.severity == Severity::Info) return;
+    check.status = Status::Warn;
+    add_sentence(check.message,
+                 fmt::format("significant, but within the limit (p {}, needed {})", p, level));
+  } else if (!(significance.p <= significance.level)) {
+    check.status = significance.notable ? Status::Warn : Status::Pass;
+    add_sentence(check.message, fmt::format("this may be chance (p {}, needed {})", p, level));
+  } else {
+    add_sentence(check.message, fmt::format("p {}, needed {}", p, level));
+  }
+}
+
 void compare(Check& check, const Bound& min, const Bound& max) {
   const double value = *check.value;
   const int digits = digits_for(check.value, check.limit);
@@ -108,6 +126,8 @@ void judge_value(Check& check, const Measure& measure, const CheckPolicy& policy
   }
   if (limited) {
     compare(check, min, max);
+    if (measure.significance && check.status != Status::Inconclusive)
+      weigh(check, *measure.significance);
     return expect_resolution(check, measure, min, max);
   }
   if (asked && rule.needs_limit) {

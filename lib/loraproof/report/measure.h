@@ -16,6 +16,14 @@ namespace loraproof::report {
 /// be answered, and that is never a pass.
 enum class Outcome { Pass, Fail, Inconclusive, Skipped };
 
+/// Whether a value could be chance. Beyond its limit it counts only when p <= level; within the
+/// limit a notable one is a warning. What p was adjusted for is the analysis's business.
+struct Significance {
+  double p = 1;
+  double level = 0.05;
+  bool notable = false;
+};
+
 struct Measure {
   std::string id;       ///< Must be an id of the rule table.
   std::string subject;  ///< May be empty.
@@ -33,6 +41,7 @@ struct Measure {
   /// value inside its limits decides nothing when the limits leave less room than that effect.
   std::optional<double> smallest_effect;
   double no_effect = 0;
+  std::optional<Significance> significance;
   /// This question is not asked here: reported, and gated only if the policy file or --set give it
   /// a limit or a severity.
   bool report_only = false;

@@ -58,6 +58,33 @@ std::optional<TwoSampleTest> compare_ratios(const RatioSums& reference, const Ra
   return test;
 }
 
+std::optional<TwoSampleTest> compare_ratios_pooled(const RatioSums& reference,
+                                                   const RatioSums& window) {
+  const std::optional<Ratio> a = ratio(reference), b = ratio(window);
+  if (!a || !b) return std::nullopt;
+  const double n = static_cast<double>(reference.n), m = static_cast<double>(window.n);
+  const double xx = reference.xx + window.xx, xy = reference.xy + window.xy;
+  const double yy = reference.yy + window.yy;
+  const double r = (reference.x + window.x) / (reference.y + window.y);
+  const double squares = clear_squares(xx - 2 * r * xy + r * r * yy, xx + r * r * yy);
+  // All residuals add up to 0, so those of the window say everything.
+  const double residual = clear_difference(r * window.y, window.x);
+  const double error = std::sqrt(squares / (n + m - 1) * (1 / n + 1 / m));
+  TwoSampleTest test;
+  test.difference = clear_difference(a->value, b->value);
+  const double mean_difference = residual * (1 / n + 1 / m);
+  if (error > 0) {
+    test.statistic = mean_difference / error;
+    test.degrees_of_freedom = kInfinity;
+    test.p = std::erfc(std::abs(test.statistic) / std::numbers::sqrt2);
+    if (test.statistic != 0) test.standard_error = test.difference / test.statistic;
+  } else if (test.difference != 0) {
+    test.statistic = std::copysign(kInfinity, test.difference);
+    test.p = 0;
+  }
+  return test;
+}
+
 std::optional<TwoSampleTest> compare_means(const ValueSums& reference, const ValueSums& window) {
   if (reference.n < 2 || window.n < 2) return std::nullopt;
   const double n = static_cast<double>(reference.n), m = static_cast<double>(window.n);

@@ -48,6 +48,14 @@ struct TwoSampleTest {
 [[nodiscard]] std::optional<TwoSampleTest> compare_ratios(const RatioSums& reference,
                                                           const RatioSums& window);
 
+/// The same by the score test of "both sides are alike": the residuals x - r y of the pooled ratio
+/// r have one variance, and z is their difference of means over it. Unlike the test above it holds
+/// where one side is small and happens to have none of what the other has a little of. The
+/// difference is that of the ratios; its standard error is scaled to belong to z. nullopt when a
+/// side has no ratio.
+[[nodiscard]] std::optional<TwoSampleTest> compare_ratios_pooled(const RatioSums& reference,
+                                                                 const RatioSums& window);
+
 /// Welch's (1947) t test of two means. On logs, exp(difference) is the ratio of geometric means.
 /// nullopt with fewer than 2 values on a side.
 [[nodiscard]] std::optional<TwoSampleTest> compare_means(const ValueSums& reference,

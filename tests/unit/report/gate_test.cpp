@@ -46,6 +46,26 @@ TEST_CASE("a value outside fails with what was compared in the message") {
         "low: 0.5000000000000001 is above the limit 0.5");
 }
 
+TEST_CASE("with a significance, a value beyond the limit fails only when it is no chance") {
+  Measure measure{.id = "t.low", .value = 0.75, .message = "m"};
+  measure.significance = {.p = 0.2, .level = 0.05};
+  CHECK(judge(measure).status == Status::Pass);
+  CHECK(judge(measure).message ==
+        "m: 0.75 is above the limit 0.5: this may be chance (p 0.2, needed 0.05)");
+  measure.significance = {.p = 0.2, .level = 0.05, .notable = true};
+  CHECK(judge(measure).status == Status::Warn);
+  measure.significance = {.p = 0.05, .level = 0.05, .notable = true};
+  CHECK(judge(measure).status == Status::Fail);
+  measure.value = 0.25;
+  CHECK(judge(measure).status == Status::Warn);
+  CHECK(judge(measure).message == "m: significant, but within the limit (p 0.05, needed 0.05)");
+  measure.significance = {.p = 0.2, .level = 0.05};
+  CHECK(judge(measure).status == Status::Pass);
+  measure.value = 0.75;
+  measure.significance = {.p = kNan, .level = 0.05};
+  CHECK(judge(measure).status == Status::Inconclusive);
+}
+
 TEST_CASE("inside the limit, but samples that could not have shown so much: inconclusive") {
   Measure measure{.id = "t.low", .value = 0.1, .n = 3, .message = "m", .smallest_effect = 0.6};
   CHECK(judge(measure).status == Status::Inconclusive);

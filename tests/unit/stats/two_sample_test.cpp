@@ -50,7 +50,30 @@ TEST_CASE("ratios from sums equal residuals of the rows") {
     check_equal(each.at("statistic"), test->statistic);
     check_p(each.at("p"), test->p);
     CHECK(test->degrees_of_freedom == INFINITY);
+    const auto score = compare_ratios_pooled(reference, window);
+    REQUIRE(score);
+    check_equal(each.at("difference"), score->difference);
+    check_equal(each.at("score"), score->statistic);
+    check_p(each.at("score_p"), score->p);
   }
+}
+
+TEST_CASE("a small window with none of what is rare is no surprise to the score test") {
+  const Values few(100, 0.0), ones(100, 1.0);
+  Values many(10'000, 0.0);
+  for (std::size_t i = 0; i < 200; ++i) many[i] = 1;
+  const Values all(10'000, 1.0);
+  CHECK(compare_ratios(sums_of(many, all), sums_of(few, ones))->p < 1e-9);
+  // By hand: residual variance 0.0198 * 0.9802, mean difference 0.02.
+  const auto test = compare_ratios_pooled(sums_of(many, all), sums_of(few, ones));
+  CHECK(test->statistic == Approx(-0.02 / std::sqrt(0.0198 * 0.9802 * 0.0101)).epsilon(1e-3));
+  CHECK(test->p > 0.1);
+}
+
+TEST_CASE("equal constants are no difference, a side without values no test") {
+  const RatioSums same = sums_of(Values{1, 1, 1}, Values{2, 2, 2});
+  CHECK(compare_ratios_pooled(same, same)->p == 1);
+  CHECK_FALSE(compare_ratios_pooled(same, {}));
 }
 
 TEST_CASE("means equal scipy's Welch test") {
