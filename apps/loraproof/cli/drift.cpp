@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "cli/cli.h"
 #include "loraproof/commands/drift_compare.h"
@@ -59,6 +62,7 @@ void add_result_flags(CLI::App& app, commands::DriftOutput& out) {
 struct CompareFlags {
   commands::DriftCompareOptions options;
   std::string alpha, psi, kl;  // text: they are --set of a name
+  std::vector<const CLI::Option*> reading;
 
   [[nodiscard]] commands::DriftCompareOptions result() const {
     commands::DriftCompareOptions with_limits = options;
@@ -66,6 +70,9 @@ struct CompareFlags {
     if (!alpha.empty()) sets.push_back("drift.alpha=" + alpha);
     if (!psi.empty()) sets.push_back("drift.psi.max=" + psi);
     if (!kl.empty()) sets.push_back("drift.kl.max=" + kl);
+    for (const CLI::Option* option : reading) {
+      if (option->count() > 0) with_limits.log_flags.push_back(option->get_name());
+    }
     return with_limits;
   }
 };
@@ -125,7 +132,11 @@ CLI::App* add_compare(CLI::App& app, CompareFlags& flags) {
   sub->add_option("--kl", flags.kl, "Fail where debiased KL (nats) is above X, and significant")
       ->type_name("X")
       ->check(CLI::Number);
+  const std::vector<CLI::Option*> others = sub->get_options();
   add_reading_flags(*sub, options.log);
+  for (const CLI::Option* option : sub->get_options()) {
+    if (std::ranges::find(others, option) == others.end()) flags.reading.push_back(option);
+  }
   add_policy_flags(*sub, options.policy);
   return sub;
 }
@@ -164,12 +175,11 @@ RunCommand add_drift(CLI::App& app) {
     sub->fallthrough();  // the flags of reports
   app.require_subcommand(1);
   app.footer("loraproof drift REF CUR is short for loraproof drift compare REF CUR.");
-  return [flags, compare, profile, map, merge, seal](commands::Context& context) {
+  return [flags, compare, profile, map, merge](commands::Context& context) {
     if (compare->parsed()) return commands::drift_compare(flags->compare.result(), context);
     if (profile->parsed()) return commands::drift_profile(flags->profile, context);
     if (map->parsed()) return commands::drift_map(flags->map, context);
     if (merge->parsed()) return commands::drift_merge(flags->merge, context);
-    (void)seal;
     return commands::drift_seal(flags->seal, context);
   };
 }

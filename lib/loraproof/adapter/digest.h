@@ -25,8 +25,8 @@ struct AdapterIdentity {
 
 /// A tensor is digested by its values: one of F32 or F16 whose values are all exact in BF16, else
 /// in F16, as that type; so an adapter that was loaded and saved again in f32 is still the same
-/// one. Reads every byte of the file. `tensors`: digests taken before (a cache), or nullptr.
-[[nodiscard]] AdapterIdentity identify(const AdapterConfig& config, const io::SafetensorsFile& file,
-                                       const io::DigestByName* tensors = nullptr);
+/// one. Reads every byte of the file.
+[[nodiscard]] AdapterIdentity identify(const AdapterConfig& config,
+                                       const io::SafetensorsFile& file);
 
 }  // namespace loraproof::adapter

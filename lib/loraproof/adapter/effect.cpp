@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 #include <limits>
 
-#include "loraproof/adapter/finding_list.h"
+#include "loraproof/adapter/gram.h"
 #include "loraproof/tensor/from_view.h"
 
 namespace loraproof::adapter {
@@ -19,11 +19,13 @@ constexpr std::int64_t kBlockBytes = std::int64_t{1} << 20;
 // Ranks that are multiplied together: bounds the factors in f64 (512 x 8192 columns: 32 MiB).
 constexpr std::int64_t kStackedRank = 512;
 
-/// tr(BᵀB · AAᵀ) = ‖BA‖², rounding may leave a tiny negative.
-double product_norm2(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor gram_a = a.matmul(a.t());  // [R, R] f64
-  const at::Tensor gram_b = b.t().matmul(b);  // [R, R] f64
-  return std::max(0.0, (gram_a * gram_b).sum().item<double>());
+/// ‖left·right‖² of `left` [O, R] and `right` [R, I].
+double product_norm2(const at::Tensor& left, const at::Tensor& right) {
+  const at::Tensor x = right.contiguous(), y = left.t().contiguous();
+  const auto span_of = [](const at::Tensor& t) {
+    return std::span(t.const_data_ptr<double>(), static_cast<std::size_t>(t.numel()));
+  };
+  return adapter::product_norm2(span_of(x), span_of(y), x.size(0));
 }
 
 template <typename Visit>
@@ -96,7 +98,7 @@ struct PlainModules {
       const std::int64_t r = left[i].size(1);
       effects[i].weight_norm2 = weight2;
       effects[i].inner = total(inner.narrow(0, begin, r));
-      effects[i].delta_norm2 = product_norm2(right[i], left[i]);
+      effects[i].delta_norm2 = product_norm2(left[i], right[i]);
       effects[i].effective_norm2 = effects[i].delta_norm2;
       begin += r;
     }
@@ -127,7 +129,7 @@ ModuleEffect measure_dora(const ModulePatch& patch, const Factors& factors,
   ModuleEffect effect;
   effect.weight_norm2 = total(weight2);
   effect.inner = total(inner);
-  effect.delta_norm2 = product_norm2(factors.right, factors.left);
+  effect.delta_norm2 = product_norm2(factors.left, factors.right);
   effect.effective_norm2 =
       dora_rows(weight2, inner, delta2, patch.magnitude.to(at::kDouble).reshape({-1}));
   return effect;

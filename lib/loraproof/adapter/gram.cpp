@@ -81,6 +81,13 @@ std::vector<double> gram_of_rows(std::span<const double> x, std::int64_t rows) {
   return gram;
 }
 
+double product_norm2(std::span<const double> x, std::span<const double> y, std::int64_t rank) {
+  const std::vector<double> gram_x = gram_of_rows(x, rank), gram_y = gram_of_rows(y, rank);
+  double sum = 0.0;
+  for (std::size_t i = 0; i < gram_x.size(); ++i) sum += gram_x[i] * gram_y[i];
+  return std::max(0.0, sum);  // rounding may leave a tiny negative
+}
+
 std::vector<double> transposed(std::span<const double> x, std::int64_t rows) {
   const auto r = static_cast<std::size_t>(rows);
   const std::size_t columns = r == 0 ? 0 : x.size() / r;

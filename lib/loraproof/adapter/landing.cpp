@@ -53,7 +53,7 @@ Landing land(const AdapterConfig& config, const io::SafetensorsFile& file,
              const BaseModules& base) {
   Placement placement = place(config, file, base);
   Landing landing;
-  landing.zero_effect = find_zero_effect(placement.modules);
+  landing.zero_effect = find_zero_effect(placement.modules, delta_norms(placement.modules));
   landing.patches = patches_of(placement);
   static_cast<PlacementSummary&>(landing) = std::move(placement);
   return landing;

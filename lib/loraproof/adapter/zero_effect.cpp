@@ -13,11 +13,12 @@ namespace loraproof::adapter {
 namespace {
 
 /// Which factor makes s·B·A vanish, or "".
-std::string zero_cause(const PlacedModule& module) {
+std::string zero_cause(const PlacedModule& module, double norm) {
+  if (norm > 0.0) return "";
   if (module.scale == 0.0) return "the scale is 0 (lora_alpha or alpha_pattern)";
   if (is_zero(*module.lora_b)) return "lora_B is all zero, as before the first training step";
   if (is_zero(*module.lora_a)) return "lora_A is all zero";
-  return delta_norm(module) > 0.0 ? "" : "the product of lora_B and lora_A is zero";
+  return "the product of lora_B and lora_A is zero";
 }
 
 bool changes_otherwise(const PlacedModule& module) {
@@ -33,15 +34,20 @@ double delta_norm(const PlacedModule& module) {
   const std::int64_t rank = module.lora_a->shape.front();
   const std::vector<double> a = values_of(*module.lora_a);  // [R, I]
   const std::vector<double> b = values_of(*module.lora_b);  // [O, R]
-  const std::vector<double> gram_a = gram_of_rows(a, rank);
-  const std::vector<double> gram_b =
-      gram_of_rows(transposed(b, module.lora_b->shape.front()), rank);
-  double norm2 = 0.0;  // tr(BᵀB·AAᵀ) = ‖BA‖²; rounding may leave a tiny negative
-  for (std::size_t i = 0; i < gram_a.size(); ++i) norm2 += gram_a[i] * gram_b[i];
-  return std::abs(module.scale) * std::sqrt(std::max(0.0, norm2));
+  return std::abs(module.scale) *
+         std::sqrt(product_norm2(a, transposed(b, module.lora_b->shape.front()), rank));
 }
 
-std::vector<Finding> find_zero_effect(const std::map<std::string, PlacedModule>& modules) {
+DeltaNorms delta_norms(const std::map<std::string, PlacedModule>& modules) {
+  DeltaNorms norms;
+  for (const auto& [path, module] : modules) {
+    if (module.has_lora()) norms[path] = delta_norm(module);
+  }
+  return norms;
+}
+
+std::vector<Finding> find_zero_effect(const std::map<std::string, PlacedModule>& modules,
+                                      const DeltaNorms& norms) {
   FindingList findings;
   std::int64_t with_lora = 0;
   std::int64_t dead = 0;
@@ -53,7 +59,7 @@ std::vector<Finding> find_zero_effect(const std::map<std::string, PlacedModule>&
   }
   for (const auto& [path, module] : modules) {
     if (!module.has_lora() || changes_otherwise(module)) continue;
-    const std::string cause = zero_cause(module);
+    const std::string cause = zero_cause(module, norms.at(path));
     if (cause.empty()) continue;
     ++dead;
     if (first_cause.empty()) first_cause = cause;

@@ -15,9 +15,13 @@ namespace loraproof::adapter {
 /// part before the magnitude.
 [[nodiscard]] double delta_norm(const PlacedModule& module);
 
+/// delta_norm() of every module with LoRA, by its path.
+using DeltaNorms = std::map<std::string, double>;
+[[nodiscard]] DeltaNorms delta_norms(const std::map<std::string, PlacedModule>& modules);
+
 /// effect.zero_module for each module in which the adapter changes nothing (zero A, B or scale), or
 /// effect.zero_adapter when it changes nothing anywhere.
 [[nodiscard]] std::vector<Finding> find_zero_effect(
-    const std::map<std::string, PlacedModule>& modules);
+    const std::map<std::string, PlacedModule>& modules, const DeltaNorms& norms);
 
 }  // namespace loraproof::adapter

@@ -93,6 +93,14 @@ class Loader {
   std::optional<drift::Encoder> encoder_;
 };
 
+void expect_log_for_flags(const DriftCompareOptions& options) {
+  if (options.log_flags.empty() || !is_stored(options.reference) || !is_stored(options.window))
+    return;
+  throw usage_error({.message = "both sides are profiles, so no log is read",
+                     .where = options.log_flags.front(),
+                     .hint = "pass it where the log is profiled: loraproof drift profile"});
+}
+
 void expect_same_tokenizer(const drift::Encoder* encoder, const drift::Profile& profile) {
   if (encoder == nullptr || encoder->digest == profile.fingerprint.tokenizer) return;
   throw input_error({.message = "the profiles were made with another tokenizer",
@@ -109,6 +117,7 @@ report::Report drift_compare(const DriftCompareOptions& options, Context& contex
   const drift::CompareOptions rules{
       .level = options.number ? stats::window_level(alpha, *options.number) : alpha,
       .min_units = policy.check("drift.prompts").min_n};
+  expect_log_for_flags(options);
   Loader loader(options, context);
   const Side reference = loader.reference();
   const Side window = loader.window(reference.profile);

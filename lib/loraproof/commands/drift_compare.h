@@ -20,6 +20,8 @@ struct DriftCompareOptions {
   std::string reference;
   std::string window;
   DriftLogOptions log;  ///< how logs are read; `inputs` is not used
+  /// The flags of `log` that were given: a usage Error where neither side is a log.
+  std::vector<std::string> log_flags;
   /// Of this window among all that are compared with one reference; nullopt: it is the only one.
   std::optional<std::int64_t> number;
   PolicyOptions policy;

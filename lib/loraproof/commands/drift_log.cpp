@@ -178,7 +178,7 @@ void expect_usable(const drift::Profile& profile, const drift::RunNotes& notes) 
     return;
   throw input_error({.message = "none of the lines could be used",
                      .found = fmt::format("{} lines", notes.lines),
-                     .hint = "--format and --field say where the text is"});
+                     .hint = "--log-format and --field say where the text is"});
 }
 
 }  // namespace loraproof::commands

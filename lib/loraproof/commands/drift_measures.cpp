@@ -54,20 +54,27 @@ report::Measure lens_measure(const drift::LensShift& lens, const drift::CompareO
   return measure;
 }
 
-report::Measure number_measure(const char* id, const char* subject, double value, double error,
-                               double plain, const drift::CompareOptions& options,
-                               const drift::Comparison& comparison) {
-  const drift::LensShift* shift = comparison.find("group_shift");
-  report::Measure measure{.id = id, .subject = subject, .value = value, .report_only = true};
-  measure.n = shift->smaller_n();
-  measure.interval = {.low = value - 1.96 * error, .high = value + 1.96 * error, .level = 0.95};
-  measure.message = fmt::format("{} as it is, {} without noise and smoothing", format_number(plain),
-                                format_number(value));
+struct Number {
+  const char* id;
+  const char* subject;
+  double plain;
+  double debiased;
+  double standard_error;
+};
+
+// Significance is that of `groups`; nothing alarms on the number alone.
+report::Measure number_measure(const Number& number, const drift::LensShift& groups, double level) {
+  constexpr double kZ95 = 1.96;
+  const double value = number.debiased, margin = kZ95 * number.standard_error;
+  report::Measure measure{
+      .id = number.id, .subject = number.subject, .value = value, .report_only = true};
+  measure.n = groups.smaller_n();
+  measure.interval = {.low = value - margin, .high = value + margin, .level = 0.95};
+  measure.message = fmt::format("{} as it is, {} without noise and smoothing",
+                                format_number(number.plain), format_number(value));
   measure.hint = "which tokens moved is in the table of contributions";
-  // Significance is that of the groups; nothing alarms on the number alone.
-  measure.significance = {.p = shift->p ? shift->adjusted_p : 1,
-                          .level = options.level,
-                          .notable = shift->p && shift->adjusted_p <= options.level};
+  measure.significance = {
+      .p = groups.adjusted_p, .level = level, .notable = groups.adjusted_p <= level};
   return measure;
 }
 
@@ -77,14 +84,13 @@ void add_numbers(std::vector<report::Measure>& measures, const drift::Comparison
   if (!comparison.groups || !comparison.groups->debiased || !shift || !shift->p) return;
   const stats::Divergences& plain = comparison.groups->plain;
   const stats::DebiasedDivergences& value = *comparison.groups->debiased;
-  measures.push_back(number_measure("drift.psi", "", value.psi, value.psi_standard_error, plain.psi,
-                                    options, comparison));
-  measures.push_back(number_measure("drift.kl", "window || reference", value.kl_window_reference,
-                                    value.kl_standard_error, plain.kl_window_reference, options,
-                                    comparison));
-  measures.push_back(number_measure("drift.kl", "reference || window", value.kl_reference_window,
-                                    value.kl_standard_error, plain.kl_reference_window, options,
-                                    comparison));
+  const Number numbers[] = {{"drift.psi", "", plain.psi, value.psi, value.psi_standard_error},
+                            {"drift.kl", "window || reference", plain.kl_window_reference,
+                             value.kl_window_reference, value.kl_standard_error},
+                            {"drift.kl", "reference || window", plain.kl_reference_window,
+                             value.kl_reference_window, value.kl_standard_error}};
+  for (const Number& number : numbers)
+    measures.push_back(number_measure(number, *shift, options.level));
 }
 
 void add_vocabulary(std::vector<report::Measure>& measures, const drift::Comparison& comparison) {

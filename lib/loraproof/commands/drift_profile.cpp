@@ -38,19 +38,24 @@ report::Measure profile_measure(std::string message, std::int64_t units) {
           .outcome = report::Outcome::Pass};
 }
 
+// Of a profile that comes from logs: what could not be read, and how that is judged.
+struct LogVerdict {
+  PolicyOptions policy;
+  std::optional<report::Measure> malformed;
+};
+
 report::Report finish(report::Report report, const drift::Profile& profile, const DriftOutput& out,
-                      Context& context, const PolicyOptions& policy = {},
-                      std::optional<report::Measure> malformed = std::nullopt) {
+                      Context& context, LogVerdict log = {}) {
   const std::string bytes = drift::to_bytes(profile);
   report.metrics["profile"] = metrics_of(profile);
   report.metrics["profile"]["sha256"] = sha256_of(bytes);
   std::vector<report::Measure> measures = {profile_measure(summary(profile), profile.units)};
-  if (malformed) {
+  if (log.malformed) {
     // A check that passes is printed without its message; which lines are missing is always said.
-    if (*malformed->value > 0) measures.front().message += "; " + malformed->message;
-    measures.push_back(*std::move(malformed));
+    if (*log.malformed->value > 0) measures.front().message += "; " + log.malformed->message;
+    measures.push_back(*std::move(log.malformed));
   }
-  report.checks = report::gate(measures, load_policy(policy, Json::object(), ""));
+  report.checks = report::gate(measures, load_policy(log.policy, Json::object(), ""));
   write_result(out, bytes, context);
   return report;
 }
@@ -86,8 +91,8 @@ report::Report drift_profile(const DriftProfileOptions& options, Context& contex
   report::Report report = report_of("drift profile");
   add_inputs(report, options.log, encoder);
   if (!options.map.empty()) report.inputs.push_back({"map", options.map, profile.fingerprint.map});
-  return finish(std::move(report), profile, options.out, context, options.policy,
-                malformed_measure(notes, options.log.inputs));
+  return finish(std::move(report), profile, options.out, context,
+                {options.policy, malformed_measure(notes, options.log.inputs)});
 }
 
 report::Report drift_map(const DriftMapOptions& options, Context& context) {

@@ -44,14 +44,15 @@ adapter::BaseModules implied_modules(const io::SafetensorsFile& weights) {
   return modules;
 }
 
-Json lora_json(const AdapterInput& input, const adapter::Placement& placement) {
+Json lora_json(const AdapterInput& input, const adapter::Placement& placement,
+               const adapter::DeltaNorms& norms) {
   Json modules = Json::array();
   for (const auto& [module, placed] : placement.modules) {
     Json row{{"module", module}};
     if (placed.has_lora()) {
       row["r"] = placed.lora_a->shape.front();
       row["scale"] = placed.scale;
-      row["delta_norm"] = adapter::delta_norm(placed);
+      row["delta_norm"] = norms.at(module);
     }
     if (placed.weight != nullptr) row["replaces_weight"] = true;
     if (placed.bias != nullptr) row["replaces_bias"] = true;
@@ -74,15 +75,16 @@ AdapterInspection begin_inspection(const AdapterInput& input, const adapter::Bas
   inspection.placement = adapter::place(input.config, input.weights,
                                         base != nullptr ? *base : implied_modules(input.weights));
   inspection.measures = landing_measures(inspection.placement, base != nullptr);
+  const adapter::DeltaNorms norms = adapter::delta_norms(inspection.placement.modules);
   append(inspection.measures,
-         zero_effect_measures(adapter::find_zero_effect(inspection.placement.modules)));
+         zero_effect_measures(adapter::find_zero_effect(inspection.placement.modules, norms)));
   inspection.identity = adapter::identify(input.config, input.weights);
   report::Report& report = inspection.report;
   report.tool.version = kVersion;
   report.command = "inspect";
   report.inputs = {
       {"adapter", input.folder.string(), io::combined_digest(inspection.identity.tensors)}};
-  report.metrics["adapter"] = lora_json(input, inspection.placement);
+  report.metrics["adapter"] = lora_json(input, inspection.placement, norms);
   return inspection;
 }
 

@@ -8,7 +8,7 @@
 
 #include "loraproof/core/error.h"
 #include "loraproof/drift/frequencies.h"
-#include "loraproof/drift/lens_test.h"
+#include "loraproof/drift/lens_shift.h"
 #include "loraproof/drift/merge.h"
 #include "loraproof/stats/categorical.h"
 #include "loraproof/stats/document_frequency_scan.h"
@@ -25,8 +25,7 @@ void expect_comparable(const Profile& reference, const Profile& window) {
                        .hint = "profile both with the same tokenizer, key and options, and the "
                                "window with --map REFERENCE"});
   }
-  const auto same_name = [](const Feature& a, const Feature& b) { return a.name == b.name; };
-  if (!std::ranges::equal(reference.features, window.features, same_name)) {
+  if (!same_features(reference, window)) {
     throw input_error({.message = "these profiles can't be compared: their features differ",
                        .hint = "pass the same --feature options in the same order"});
   }

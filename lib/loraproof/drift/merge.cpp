@@ -56,11 +56,6 @@ void add_malformed(MalformedLines& into, const MalformedLines& other) {
   if (into.first.size() > kFirstLines) into.first.resize(kFirstLines);
 }
 
-bool same_features(const Profile& a, const Profile& b) {
-  return std::equal(a.features.begin(), a.features.end(), b.features.begin(), b.features.end(),
-                    [](const Feature& x, const Feature& y) { return x.name == y.name; });
-}
-
 void refuse_merge(const Profile& into, const Profile& other) {
   if (into.seal || other.seal) {
     throw input_error({.message = "a sealed profile can't be merged",
@@ -100,6 +95,11 @@ std::string difference(const Fingerprint& a, const Fingerprint& b) {
   if (a.settings != b.settings) return "the settings differ" + both(a.settings, b.settings);
   if (a.map != b.map) return "the map differs" + digests(a.map, b.map);
   return "";
+}
+
+bool same_features(const Profile& a, const Profile& b) {
+  return std::equal(a.features.begin(), a.features.end(), b.features.begin(), b.features.end(),
+                    [](const Feature& x, const Feature& y) { return x.name == y.name; });
 }
 
 void add_counts(Profile& into, const Profile& other) {

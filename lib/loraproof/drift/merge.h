@@ -19,6 +19,9 @@ void merge(Profile& into, const Profile& other);
 /// settings, map; "" when there is none. For compare as well.
 [[nodiscard]] std::string difference(const Fingerprint& a, const Fingerprint& b);
 
+/// The same features in the same order. For compare as well.
+[[nodiscard]] bool same_features(const Profile& a, const Profile& b);
+
 /// Keeps the state of `into` and adds the counts of `other`, without looking at fingerprints, parts
 /// and seals: for the threads of one run.
 void add_counts(Profile& into, const Profile& other);

@@ -2,6 +2,7 @@
 #include "loraproof/adapter/digest.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,16 @@ std::map<std::string, std::string> fields_of(const Json& config) {
 }
 
 Json patterns() { return read_json_file(test::fixture("patterns") / "adapter_config.json"); }
+
+// Writes the adapter's tensors to `path`, and returns it.
+std::filesystem::path stored(const test::EditableAdapter& adapter,
+                             const std::filesystem::path& path) {
+  std::vector<io::TensorView> views;
+  for (const auto& tensor : adapter.tensors)
+    views.push_back({tensor.name, tensor.dtype, tensor.shape, tensor.bytes});
+  io::write_safetensors(path, views);
+  return path;
+}
 
 }  // namespace
 
@@ -76,16 +87,19 @@ TEST_CASE("the order of patterns is part of the identity, because the first matc
 }
 
 TEST_CASE("a changed tensor is named and changes the digest") {
-  const auto folder = test::fixture("plain");
-  const auto config = adapter::read_adapter_config(folder);
-  const io::SafetensorsFile file(folder / "adapter_model.safetensors");
+  test::EditableAdapter plain("plain");
+  const auto config = adapter::parse_adapter_config(plain.config, "adapter_config.json");
+  const test::TempDir folder;
+  const io::SafetensorsFile file(stored(plain, folder.path() / "plain"));
   const auto identity = adapter::identify(config, file);
   CHECK(identity.tensors.size() == 8);
   CHECK(identity.digest.rfind("sha256:", 0) == 0);
-  CHECK(adapter::identify(config, file, &identity.tensors).digest == identity.digest);
-  auto tensors = identity.tensors;
-  tensors.begin()->second = "sha256:0";
-  CHECK(adapter::identify(config, file, &tensors).digest != identity.digest);
+  plain.tensors[3].floats()[0] += 1.0f;
+  const auto changed =
+      adapter::identify(config, io::SafetensorsFile(stored(plain, folder.path() / "changed")));
+  CHECK(changed.digest != identity.digest);
+  for (const auto& [name, digest] : changed.tensors)
+    CHECK((digest != identity.tensors.at(name)) == (name == plain.tensors[3].name));
   auto doubled = config;
   doubled.lora_alpha *= 2;
   const auto other = adapter::identify(doubled, file);
@@ -98,12 +112,9 @@ TEST_CASE("an adapter that was widened to f32 is the same adapter") {
   test::EditableAdapter plain("plain");
   const test::TempDir folder;
   const auto digest_of = [&](test::EditableAdapter& adapter, const std::string& name) {
-    std::vector<io::TensorView> views;
-    for (const auto& tensor : adapter.tensors)
-      views.push_back({tensor.name, tensor.dtype, tensor.shape, tensor.bytes});
-    io::write_safetensors(folder.path() / name, views);
     const auto config = adapter::parse_adapter_config(adapter.config, "adapter_config.json");
-    return adapter::identify(config, io::SafetensorsFile(folder.path() / name)).digest;
+    return adapter::identify(config, io::SafetensorsFile(stored(adapter, folder.path() / name)))
+        .digest;
   };
   test::EditableAdapter narrow = plain, wide = plain;
   for (std::size_t i = 0; i < plain.tensors.size(); ++i) {

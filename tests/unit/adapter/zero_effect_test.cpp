@@ -37,7 +37,7 @@ class Shelf {
 using Modules = std::map<std::string, PlacedModule>;
 
 std::string id_of(const Modules& modules) {
-  const auto findings = adapter::find_zero_effect(modules);
+  const auto findings = adapter::find_zero_effect(modules, adapter::delta_norms(modules));
   return findings.empty() ? std::string() : findings[0].id;
 }
 
@@ -59,10 +59,10 @@ TEST_CASE("the norm of the delta is that of the dense f64 delta") {
     const io::SafetensorsFile file(test::fixture(name) / "adapter_model.safetensors");
     const auto modules = test::base_modules(value.at("base").get<std::string>());
     const auto placement = adapter::place(config, file, modules);
-    CHECK(adapter::find_zero_effect(placement.modules).empty());
+    CHECK(id_of(placement.modules).empty());
     for (const auto& [path, entry] : value.at("lora").items()) {
       INFO(name << " " << path);
-      const double norm = adapter::delta_norm(placement.modules.at(path));
+      const double norm = adapter::delta_norms(placement.modules).at(path);
       // f64 against f64; 1e-12 is the rounding of the two orders of summation.
       CHECK(norm == Approx(entry.at("delta_norm").get<double>()).epsilon(1e-12));
       // PEFT's own get_delta_weight works in f32.
@@ -94,6 +94,9 @@ TEST_CASE("Gram matrices of any size, exactly where the values are whole numbers
       }
     }
   }
+  // x = [1 2], y = [3 0 4] for rank 1: ‖yᵀx‖² = 5 · 25.
+  CHECK(adapter::product_norm2(std::vector<double>{1, 2}, std::vector<double>{3, 0, 4}, 1) ==
+        125.0);
   CHECK((adapter::transposed(std::vector<double>{1, 2, 3, 4, 5, 6}, 2) ==
          std::vector<double>{1, 4, 2, 5, 3, 6}));
 }

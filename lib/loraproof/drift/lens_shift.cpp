@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "loraproof/drift/lens_test.h"
+#include "loraproof/drift/lens_shift.h"
 
 #include <algorithm>
 #include <array>
