@@ -267,14 +267,4 @@ double fisher_mid_p(const TwoShares& shares) {
   return hypergeometric_tails({.total = n + m, .marked = a + b, .drawn = m}, b).two_sided_mid_p();
 }
 
-double fisher_mid_p_normal(const TwoShares& shares) {
-  const double n = real(shares.n), m = real(shares.m);
-  const double hits = real(shares.a + shares.b);
-  if (n == 0 || m == 0 || hits == 0 || hits == n + m) return 1;
-  const double pooled = hits / (n + m);
-  const double variance = pooled * (1 - pooled) * (1 / n + 1 / m);
-  const double z = (real(shares.b) / m - real(shares.a) / n) / std::sqrt(variance);
-  return std::erfc(std::abs(z) / std::numbers::sqrt2);
-}
-
 }  // namespace loraproof::stats

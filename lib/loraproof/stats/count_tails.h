@@ -55,10 +55,4 @@ struct TwoShares {
 /// under Draw{n + m, a + b, m}. 1 when a side is empty or a + b is 0 or n + m.
 [[nodiscard]] double fisher_mid_p(const TwoShares& shares);
 
-/// The same by the normal approximation with the pooled share: z = (b/m - a/n) / sqrt(r (1 - r)
-/// (1/n + 1/m)). For comparison with other tools, and for readers: nothing here needs it. Usable
-/// where the smaller side expects 25 or more, and there only for p that are not small: off by up to
-/// 8 % from p = 0.01 on, by a factor of 3 down to 1e-8, by a thousand and more below.
-[[nodiscard]] double fisher_mid_p_normal(const TwoShares& shares);
-
 }  // namespace loraproof::stats

@@ -45,19 +45,6 @@ std::optional<Ratio> ratio(const RatioSums& sums) {
   return result;
 }
 
-std::optional<TwoSampleTest> compare_ratios(const RatioSums& reference, const RatioSums& window) {
-  const std::optional<Ratio> a = ratio(reference), b = ratio(window);
-  if (!a || !b || !a->standard_error || !b->standard_error) return std::nullopt;
-  const double variance =
-      *a->standard_error * *a->standard_error + *b->standard_error * *b->standard_error;
-  TwoSampleTest test = test_of(a->value, b->value, variance);
-  if (variance > 0) {
-    test.degrees_of_freedom = kInfinity;
-    test.p = std::erfc(std::abs(test.statistic) / std::numbers::sqrt2);
-  }
-  return test;
-}
-
 std::optional<TwoSampleTest> compare_ratios_pooled(const RatioSums& reference,
                                                    const RatioSums& window) {
   const std::optional<Ratio> a = ratio(reference), b = ratio(window);

@@ -44,15 +44,11 @@ struct TwoSampleTest {
   double p = 1;                   ///< two-sided
 };
 
-/// Two-sample z test of two ratios. nullopt when either has no standard error.
-[[nodiscard]] std::optional<TwoSampleTest> compare_ratios(const RatioSums& reference,
-                                                          const RatioSums& window);
-
-/// The same by the score test of "both sides are alike": the residuals x - r y of the pooled ratio
-/// r have one variance, and z is their difference of means over it. Unlike the test above it holds
-/// where one side is small and happens to have none of what the other has a little of. The
-/// difference is that of the ratios; its standard error is scaled to belong to z. nullopt when a
-/// side has no ratio.
+/// Two ratios by the score test of "both sides are alike": the residuals x - r y of the pooled
+/// ratio r have one variance, and z is their difference of means over it. A z test from the two
+/// standard errors instead alarms where one side is small and happens to have none of what the
+/// other has a little of. The difference is that of the ratios; its standard error is scaled to
+/// belong to z. nullopt when a side has no ratio.
 [[nodiscard]] std::optional<TwoSampleTest> compare_ratios_pooled(const RatioSums& reference,
                                                                  const RatioSums& window);
 
