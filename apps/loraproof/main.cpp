@@ -182,13 +182,17 @@ int main_checked(int argc, char** argv) {
     complain("run with --help for the options");
     return to_int(ExitCode::Usage);
   }
-  const std::string name = app.get_subcommands().front()->get_name();
+  const CLI::App* subcommand = app.get_subcommands().front();
+  const std::string name = subcommand->get_name();
   if (const auto printer = printers.find(name); printer != printers.end()) {
     write_stdout(printer->second());
     return to_int(ExitCode::Pass);
   }
   const auto& [command, output] = commands.at(name);
-  return to_int(run(name, command, output));
+  std::string full_name = name;
+  for (const CLI::App* nested : subcommand->get_subcommands())
+    full_name += " " + nested->get_name();
+  return to_int(run(full_name, command, output));
 }
 
 }  // namespace

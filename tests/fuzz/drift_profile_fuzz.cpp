@@ -61,6 +61,12 @@ Corpus corpus() {
   profile.map = small_map();
   profile.fingerprint = fingerprint_of(profile.map);
   profile.parts = {"a", "b"};
+  profile.features = {{.name = "tier"}};
+  profile.segmented_by = "tier";
+  for (const char* value : {"a", "b"}) {
+    profile.segments.push_back({.value = value, .counts = empty_counts()});
+    profile.segments.back().counts.features = {{.name = "tier"}};
+  }
   const std::string bytes = to_bytes(profile);
   const std::string map = to_bytes(profile.map);
   return {.seeds = {bytes, map, to_line(map), "P" + content_of(bytes), "M" + content_of(map)},

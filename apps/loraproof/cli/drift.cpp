@@ -34,6 +34,8 @@ void add_reading_flags(CLI::App& app, commands::DriftLogOptions& log) {
   app.add_option("--feature", log.features, "Also count the values of this field; repeatable")
       ->type_name("[NAME=]POINTER")
       ->allow_extra_args(false);
+  app.add_option("--by", log.by, "Also segment by segment: a field with at most 64 values")
+      ->type_name("[NAME=]POINTER");
   app.add_option("--key", log.key, "File with a secret for the hashes (default: a published key)")
       ->type_name("FILE");
   app.add_option("--threads", log.threads, "Worker threads (0: one for each core)")
@@ -62,6 +64,7 @@ void add_result_flags(CLI::App& app, commands::DriftOutput& out) {
 struct CompareFlags {
   commands::DriftCompareOptions options;
   std::string alpha, psi, kl;  // text: they are --set of a name
+  std::string calibrate;
   std::vector<const CLI::Option*> reading;
 
   [[nodiscard]] commands::DriftCompareOptions result() const {
@@ -70,6 +73,10 @@ struct CompareFlags {
     if (!alpha.empty()) sets.push_back("drift.alpha=" + alpha);
     if (!psi.empty()) sets.push_back("drift.psi.max=" + psi);
     if (!kl.empty()) sets.push_back("drift.kl.max=" + kl);
+    if (!calibrate.empty()) {
+      with_limits.calibrate =
+          calibrate == "time" ? drift::Calibration::Time : drift::Calibration::Random;
+    }
     for (const CLI::Option* option : reading) {
       if (option->count() > 0) with_limits.log_flags.push_back(option->get_name());
     }
@@ -107,6 +114,20 @@ CLI::App* add_map(CLI::App& app, commands::DriftMapOptions& options) {
   return sub;
 }
 
+void add_sequence_flags(CLI::App& app, commands::DriftSequenceOptions& options) {
+  app.add_option("--window", options.number,
+                 "This is the Kth window compared with REF: its level is 6 alpha/(pi^2 K^2)")
+      ->type_name("K")
+      ->check(CLI::Range(1, 1 << 30));
+  app.add_option("--history", options.history,
+                 "File that remembers the windows: counts them, and finds creep over them")
+      ->type_name("FILE");
+  app.add_option("--run-length", options.run_length,
+                 "At most one false alarm in N windows, and only what is seen twice in three")
+      ->type_name("N")
+      ->check(CLI::Range(20, 1 << 30));
+}
+
 CLI::App* add_compare(CLI::App& app, CompareFlags& flags) {
   CLI::App* sub = app.add_subcommand("compare", "Has CUR moved away from REF? Profiles or logs");
   commands::DriftCompareOptions& options = flags.options;
@@ -119,10 +140,16 @@ CLI::App* add_compare(CLI::App& app, CompareFlags& flags) {
   sub->add_option("--tokenizer", options.log.tokenizer,
                   "tokenizer.json or its folder: needed for logs, and to show tokens as text")
       ->type_name("DIR");
-  sub->add_option("--window", options.number,
-                  "This is the Kth window compared with REF: its level is 6 alpha/(pi^2 K^2)")
-      ->type_name("K")
-      ->check(CLI::Range(1, 1 << 30));
+  add_sequence_flags(*sub, options.sequence);
+  sub->add_option("--calibrate", flags.calibrate,
+                  "Limits from the log REF itself: windows of it at random, or in their order")
+      ->type_name("random|time")
+      ->check(CLI::IsMember({"random", "time"}));
+  sub->add_option("--prom", options.prometheus.file, "Also write metrics for Prometheus")
+      ->type_name("FILE");
+  sub->add_option("--prom-label", options.prometheus.labels, "Label of these metrics; repeatable")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
   sub->add_option("--alpha", flags.alpha, "Level of all windows together (default 0.05)")
       ->type_name("P")
       ->check(CLI::Number);

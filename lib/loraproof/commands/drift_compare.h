@@ -3,16 +3,15 @@
 // moved? Either side is a profile or a log that is profiled on the way. No libtorch.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "loraproof/commands/context.h"
 #include "loraproof/commands/drift_profile.h"
-#include "loraproof/drift/compare.h"
-#include "loraproof/report/measure.h"
-#include "loraproof/text/tokenizer.h"
+#include "loraproof/commands/drift_prometheus.h"
+#include "loraproof/commands/drift_sequence.h"
+#include "loraproof/drift/calibrate.h"
 
 namespace loraproof::commands {
 
@@ -22,20 +21,12 @@ struct DriftCompareOptions {
   DriftLogOptions log;  ///< how logs are read; `inputs` is not used
   /// The flags of `log` that were given: a usage Error where neither side is a log.
   std::vector<std::string> log_flags;
-  /// Of this window among all that are compared with one reference; nullopt: it is the only one.
-  std::optional<std::int64_t> number;
+  /// Limits of effects from the reference, which then must be a log; nullopt: those of the policy.
+  std::optional<drift::Calibration> calibrate;
+  DriftSequenceOptions sequence;
+  DriftPrometheusOptions prometheus;
   PolicyOptions policy;
 };
 [[nodiscard]] report::Report drift_compare(const DriftCompareOptions& options, Context& context);
-
-/// The checks of a comparison, before the gate: `level` is what p is held against, `min_units` the
-/// fewest prompts on a side.
-[[nodiscard]] std::vector<report::Measure> drift_measures(const drift::Comparison& comparison,
-                                                          const drift::CompareOptions& options);
-
-/// The same for programs. `tokenizer` may be null: then tokens have ids only.
-[[nodiscard]] Json drift_metrics(const drift::Comparison& comparison);
-[[nodiscard]] Json drift_contributions(const drift::Comparison& comparison,
-                                       const text::Tokenizer* tokenizer, std::size_t most);
 
 }  // namespace loraproof::commands

@@ -14,23 +14,30 @@ namespace loraproof::commands {
 namespace {
 
 constexpr std::int64_t kUselessLines = 20;  // so many lines, none of them usable: a wrong --field
+
+drift::FeatureField field_of(const std::string& spec, const char* option) {
+  const std::size_t equals = spec.find('=');
+  const bool named = equals != spec.npos && equals > 0 && spec.find('/') > equals;
+  const std::string path = named ? spec.substr(equals + 1) : spec;
+  return {named ? spec.substr(0, equals) : spec, drift::json_pointer(path, option)};
+}
+
+// Those of --feature; the field of --by is one of them, or comes last.
 std::vector<drift::FeatureField> features_of(const DriftLogOptions& log) {
   std::vector<drift::FeatureField> fields;
   std::set<std::string> names = {"finish_reason"};
-  for (const std::string& spec : log.features) {
-    const std::size_t equals = spec.find('=');
-    const bool named = equals != spec.npos && equals > 0 && spec.find('/') > equals;
-    const std::string path = named ? spec.substr(equals + 1) : spec;
-    drift::FeatureField field{named ? spec.substr(0, equals) : spec,
-                              drift::json_pointer(path, "--feature")};
+  const auto add = [&](drift::FeatureField field, const char* option) {
     if (!names.insert(field.name).second) {
       throw usage_error({.message = "two features of one name",
-                         .where = "--feature",
+                         .where = option,
                          .found = field.name,
-                         .hint = "give it another: --feature NAME=/path"});
+                         .hint = fmt::format("give it another: {} NAME=/path", option)});
     }
     fields.push_back(std::move(field));
-  }
+  };
+  for (const std::string& spec : log.features) add(field_of(spec, "--feature"), "--feature");
+  const bool is_feature = std::ranges::find(log.features, log.by) != log.features.end();
+  if (!log.by.empty() && !is_feature) add(field_of(log.by, "--by"), "--by");
   return fields;
 }
 
@@ -53,6 +60,7 @@ drift::RecordOptions record_of(const DriftLogOptions& log) {
   record.ids = log.ids;
   record.keep_system = log.keep_system;
   record.features = features_of(log);
+  if (!log.by.empty()) record.by = field_of(log.by, "--by").name;
   return record;
 }
 
@@ -84,6 +92,14 @@ std::string bad_text(const drift::RunNotes& notes, const std::vector<std::string
   }
   return text;
 }
+Json segments_of(const drift::Profile& profile) {
+  if (profile.segmented_by.empty()) return nullptr;
+  Json units = Json::object();
+  for (const drift::Segment& segment : profile.segments)
+    units[segment.value] = segment.counts.units;
+  return {{"by", profile.segmented_by}, {"units", units}};
+}
+
 }  // namespace
 
 drift::Key key_of(const std::string& file) {
@@ -159,6 +175,7 @@ Json metrics_of(const drift::Profile& profile) {
           {"distinct_tokens", profile.token_counts.size()},
           {"bytes", profile.bytes},
           {"malformed", malformed},
+          {"segments", segments_of(profile)},
           {"parts", profile.parts},
           {"fingerprint",
            {{"digest", print.digest},

@@ -86,7 +86,7 @@ report::Report drift_profile(const DriftProfileOptions& options, Context& contex
   }
   const bool leave_out = options.map.empty() || options.reference;
   const drift::Profile profile =
-      drift::make_profile(run, encoder, key, *map, leave_out, context.progress, notes);
+      drift::make_profile(run, {encoder, key, *map}, leave_out, context.progress, notes);
   expect_usable(profile, notes);
   report::Report report = report_of("drift profile");
   add_inputs(report, options.log, encoder);

@@ -24,6 +24,7 @@ struct DriftLogOptions {
   bool keep_system = false;
   std::string cluster;
   std::vector<std::string> features;  ///< [NAME=]POINTER
+  std::string by;                     ///< [NAME=]POINTER of the field that cuts into segments
   std::string key;                    ///< file with the secret; "": the published key
   int threads = 0;                    ///< 0: one for each core
   bool strict = false;

@@ -41,7 +41,7 @@ Accumulator::Accumulator(const Map& map, const MapTables& tables, const TokenFac
     : map_(map),
       tables_(tables),
       facts_(facts),
-      profile_(empty_profile()),
+      sums_(empty_counts()),
       df_(tables.cell.size()),
       tf_(tables.cell.size()),
       count_(tables.cell.size()),
@@ -49,16 +49,16 @@ Accumulator::Accumulator(const Map& map, const MapTables& tables, const TokenFac
       products_(triangle_size(kSketchSize)),
       group_products_(triangle_size(kGroups)) {
   for (auto& bins : bins_) bins.resize(static_cast<std::size_t>(max_log_key()) + 1);
-  for (const std::string& name : features) profile_.features.push_back({.name = name});
+  for (const std::string& name : features) sums_.features.push_back({.name = name});
 }
 
 void Accumulator::add(const Unit& unit) {
   const auto tokens = static_cast<std::int64_t>(unit.ids.size());
-  ++profile_.units;
-  profile_.empty_units += tokens == 0 ? 1 : 0;
-  profile_.records += unit.records;
-  profile_.tokens += tokens;
-  profile_.bytes += unit.figures.bytes;
+  ++sums_.units;
+  sums_.empty_units += tokens == 0 ? 1 : 0;
+  sums_.records += unit.records;
+  sums_.tokens += tokens;
+  sums_.bytes += unit.figures.bytes;
   count_tokens(unit);
   if (tokens > 0) add_shares(tokens);
   add_lenses(unit);
@@ -93,7 +93,7 @@ void Accumulator::count_tokens(const Unit& unit) {
       if (cell_unit_[cell] == unit_number_) continue;
       cell_unit_[cell] = unit_number_;
       ++counts_.distinct_cells;
-      ++profile_.bigram_df[cell];
+      ++sums_.bigram_df[cell];
     }
     for (std::size_t i = 0; has_filter && i + 2 < ids.size(); ++i) {
       const std::uint64_t hash = trigram_hash(tables_.ngram_key, ids.data() + i);
@@ -116,12 +116,12 @@ void Accumulator::add_shares(std::int64_t tokens) {
   for (std::size_t i = 0; i < kSketchSize; ++i) {
     if (sketch[i] == 0) continue;
     sketch[i] = rounded(sketch[i], tokens);
-    profile_.sketch_sum[i] += sketch[i];
+    sums_.sketch_sum[i] += sketch[i];
   }
   for (std::size_t i = 0; i < kGroups; ++i) {
     if (shares[i] == 0) continue;
     shares[i] = rounded(shares[i] << kFixedBits, tokens);
-    profile_.group_sum[i] += shares[i];
+    sums_.group_sum[i] += shares[i];
   }
   add_products(sketch, products_);
   add_products(shares, group_products_);
@@ -129,7 +129,7 @@ void Accumulator::add_shares(std::int64_t tokens) {
 
 void Accumulator::add_lens(Lens lens, std::int64_t x, std::int64_t y, bool is_share) {
   if (y <= 0) return;
-  LensState& state = profile_.lenses[static_cast<std::size_t>(lens)];
+  LensState& state = sums_.lenses[static_cast<std::size_t>(lens)];
   ++state.units;
   state.x += x;
   state.y += y;
@@ -178,7 +178,7 @@ void Accumulator::add_lenses(const Unit& unit) {
 
 void Accumulator::add_features(const Unit& unit) {
   for (std::size_t i = 0; i < unit.features.size(); ++i) {
-    Feature& feature = profile_.features[i];
+    Feature& feature = sums_.features[i];
     switch (unit.features[i].kind) {
       case FeatureValue::Kind::Missing: ++feature.missing; continue;
       case FeatureValue::Kind::Other: ++feature.other; continue;
@@ -191,29 +191,29 @@ void Accumulator::add_features(const Unit& unit) {
 
 void Accumulator::flush() {
   for (std::size_t i = 0; i < products_.size(); ++i) {
-    profile_.sketch_products[i] += std::exchange(products_[i], 0);
+    sums_.sketch_products[i] += std::exchange(products_[i], 0);
   }
   for (std::size_t i = 0; i < group_products_.size(); ++i) {
-    profile_.group_products[i] += std::exchange(group_products_[i], 0);
+    sums_.group_products[i] += std::exchange(group_products_[i], 0);
   }
   unflushed_ = 0;
 }
 
-Profile Accumulator::finish() {
+Counts Accumulator::finish() {
   flush();
   for (std::size_t id = 0; id < df_.size(); ++id) {
     if (df_[id] > 0) {
-      profile_.token_counts.push_back({static_cast<std::int32_t>(id), df_[id], tf_[id]});
+      sums_.token_counts.push_back({static_cast<std::int32_t>(id), df_[id], tf_[id]});
     }
   }
   for (std::size_t lens = 0; lens < kLensCount; ++lens) {
     for (std::size_t key = 0; key < bins_[lens].size(); ++key) {
       if (bins_[lens][key] > 0) {
-        profile_.lenses[lens].bins[static_cast<std::int32_t>(key)] = bins_[lens][key];
+        sums_.lenses[lens].bins[static_cast<std::int32_t>(key)] = bins_[lens][key];
       }
     }
   }
-  return std::move(profile_);
+  return std::move(sums_);
 }
 
 }  // namespace loraproof::drift

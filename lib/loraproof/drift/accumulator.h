@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Adds units up to a profile. One for each thread; their profiles are merged afterwards. Nothing
-// here depends on the order of units.
+// Adds units up. One for each thread; their counts are added up afterwards. Nothing here depends on
+// the order of units.
 #pragma once
 
 #include <array>
@@ -23,10 +23,9 @@ class Accumulator {
               const std::vector<std::string>& features);
 
   void add(const Unit& unit);
-  void hold_out() { ++profile_.held_out; }
 
-  /// The state so far, without map, fingerprint and parts. Ends the accumulator.
-  [[nodiscard]] Profile finish();
+  /// The counts so far. Ends the accumulator.
+  [[nodiscard]] Counts finish();
 
  private:
   void count_tokens(const Unit& unit);
@@ -39,7 +38,7 @@ class Accumulator {
   const Map& map_;
   const MapTables& tables_;
   const TokenFacts& facts_;
-  Profile profile_;
+  Counts sums_;
   std::vector<std::int64_t> df_, tf_;         // by id
   std::vector<std::uint32_t> count_;          // of this unit, by id; zero between units
   std::vector<std::int32_t> distinct_;        // ids of this unit

@@ -18,20 +18,7 @@
 namespace loraproof::drift {
 namespace {
 
-void expect_comparable(const Profile& reference, const Profile& window) {
-  if (const std::string what = difference(reference.fingerprint, window.fingerprint);
-      !what.empty()) {
-    throw input_error({.message = "these profiles can't be compared: " + what,
-                       .hint = "profile both with the same tokenizer, key and options, and the "
-                               "window with --map REFERENCE"});
-  }
-  if (!same_features(reference, window)) {
-    throw input_error({.message = "these profiles can't be compared: their features differ",
-                       .hint = "pass the same --feature options in the same order"});
-  }
-}
-
-LensShift shift_of(const char* id, const Profile& reference, const Profile& window) {
+LensShift shift_of(const char* id, const Counts& reference, const Counts& window) {
   LensShift shift{.id = id};
   shift.reference_n = reference.units;
   shift.window_n = window.units;
@@ -74,7 +61,7 @@ void run_scan(const PairedCounts& counts, LensShift& shift, ScanSummary& out,
   }
 }
 
-void add_scans(Comparison& result, const Profile& reference, const Profile& window,
+void add_scans(Comparison& result, const Counts& reference, const Counts& window,
                const CompareOptions& options) {
   LensShift tokens = shift_of("document_frequency", reference, window);
   LensShift bigrams = shift_of("bigram_frequency", reference, window);
@@ -90,7 +77,7 @@ void add_scans(Comparison& result, const Profile& reference, const Profile& wind
   result.lenses.push_back(std::move(bigrams));
 }
 
-void add_vectors(Comparison& result, const Profile& reference, const Profile& window,
+void add_vectors(Comparison& result, const Counts& reference, const Counts& window,
                  const CompareOptions& options) {
   const Moments sketch_a = sketch_moments(reference), sketch_b = sketch_moments(window);
   LensShift sketch{.id = "sketch", .reference_n = sketch_a.n, .window_n = sketch_b.n};
@@ -98,6 +85,7 @@ void add_vectors(Comparison& result, const Profile& reference, const Profile& wi
     if (const auto test = stats::sketch_test(sketch_a.view(), sketch_b.view())) {
       sketch.test = "Bai-Saranadasa";
       sketch.p = test->p;
+      result.sketch_z = test->z;
       sketch.effect = std::max(0.0, test->squared_distance - test->expected);
       sketch.detail = fmt::format("squared distance {:.4g}, {:.4g} of it expected without drift",
                                   test->squared_distance, test->expected);
@@ -151,7 +139,7 @@ LensShift feature_shift(const Feature& a, const PairedValues& values,
   return shift;
 }
 
-void add_features(Comparison& result, const Profile& reference, const Profile& window,
+void add_features(Comparison& result, const Counts& reference, const Counts& window,
                   const CompareOptions& options) {
   const bool sealed = reference.seal || window.seal;
   for (std::size_t i = 0; i < reference.features.size(); ++i) {
@@ -164,24 +152,12 @@ void add_features(Comparison& result, const Profile& reference, const Profile& w
   }
 }
 
-void add_vocabulary(Comparison& result, const Profile& reference, const Profile& window) {
+void add_vocabulary(Comparison& result, const Counts& reference, const Counts& window) {
   if (reference.seal || window.seal) return;  // what is folded would count as gone
   const PairedCounts counts = token_occurrences(reference, window);
   result.vocabulary = stats::vocabulary_divergence(counts.reference, counts.window);
   result.reference_entropy = stats::miller_madow_entropy(counts.reference);
   result.window_entropy = stats::miller_madow_entropy(counts.window);
-}
-
-void adjust(std::vector<LensShift>& lenses) {
-  std::vector<double> p;
-  for (const LensShift& lens : lenses) {
-    if (lens.p) p.push_back(*lens.p);
-  }
-  const std::vector<double> adjusted = stats::holm(p);
-  std::size_t at = 0;
-  for (LensShift& lens : lenses) {
-    if (lens.p) lens.adjusted_p = adjusted[at++];
-  }
 }
 
 }  // namespace
@@ -192,17 +168,55 @@ const LensShift* Comparison::find(std::string_view id, std::string_view subject)
   return found == lenses.end() ? nullptr : &*found;
 }
 
-Comparison compare(const Profile& reference, const Profile& window, const CompareOptions& options) {
-  expect_comparable(reference, window);
+void expect_comparable(const Profile& reference, const Profile& window) {
+  if (const std::string what = difference(reference.fingerprint, window.fingerprint);
+      !what.empty()) {
+    throw input_error({.message = "these profiles can't be compared: " + what,
+                       .hint = "profile both with the same tokenizer, key and options, and the "
+                               "window with --map REFERENCE"});
+  }
+  if (!same_features(reference, window)) {
+    throw input_error({.message = "these profiles can't be compared: their features differ",
+                       .hint = "pass the same --feature options in the same order"});
+  }
+  if (reference.segmented_by != window.segmented_by) {
+    throw input_error({.message = "these profiles can't be compared: their segments differ",
+                       .expected = reference.segmented_by.empty() ? "none" : reference.segmented_by,
+                       .found = window.segmented_by.empty() ? "none" : window.segmented_by,
+                       .hint = "profile both with the same --by, or both without"});
+  }
+}
+
+Comparison compare_counts(const Counts& reference, const Counts& window, Side side,
+                          const CompareOptions& options) {
   Comparison result{.reference_units = reference.units, .window_units = window.units};
   add_scans(result, reference, window, options);
   add_vectors(result, reference, window, options);
-  for (LensShift& lens : test_lenses(reference, window, options))
+  for (LensShift& lens : test_lenses(reference, window, side, options))
     result.lenses.push_back(std::move(lens));
   add_features(result, reference, window, options);
   add_vocabulary(result, reference, window);
-  adjust(result.lenses);
+  adjust_together({&result});
   return result;
+}
+
+Comparison compare(const Profile& reference, const Profile& window, const CompareOptions& options) {
+  expect_comparable(reference, window);
+  return compare_counts(reference, window, reference.map.side, options);
+}
+
+void adjust_together(std::vector<Comparison*> comparisons) {
+  std::vector<LensShift*> tested;
+  std::vector<double> p;
+  for (Comparison* comparison : comparisons) {
+    for (LensShift& lens : comparison->lenses) {
+      if (!lens.p) continue;
+      tested.push_back(&lens);
+      p.push_back(*lens.p);
+    }
+  }
+  const std::vector<double> adjusted = stats::holm(p);
+  for (std::size_t i = 0; i < tested.size(); ++i) tested[i]->adjusted_p = adjusted[i];
 }
 
 }  // namespace loraproof::drift

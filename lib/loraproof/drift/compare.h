@@ -80,12 +80,24 @@ struct Comparison {
   std::optional<double> reference_entropy;                ///< nats per token
   std::optional<double> window_entropy;
   std::vector<FeatureNumbers> features;
+  std::optional<double> sketch_z;  ///< of stats::SketchTest, for the sum over windows
 
   [[nodiscard]] const LensShift* find(std::string_view id, std::string_view subject = "") const;
 };
 
-/// Input Error when the fingerprints differ (it names the first part that does), or the features.
+/// Input Error when the fingerprints differ (it names the first part that does), or the features,
+/// or the fields of segments.
+void expect_comparable(const Profile& reference, const Profile& window);
+
+/// All units of both, segments apart. Errors as expect_comparable.
 [[nodiscard]] Comparison compare(const Profile& reference, const Profile& window,
                                  const CompareOptions& options);
+
+/// Counts that were made alike: of the same fingerprint (whose side is `side`) and features.
+[[nodiscard]] Comparison compare_counts(const Counts& reference, const Counts& window, Side side,
+                                        const CompareOptions& options);
+
+/// Holm over all lenses of all these together, instead of those of each.
+void adjust_together(std::vector<Comparison*> comparisons);
 
 }  // namespace loraproof::drift

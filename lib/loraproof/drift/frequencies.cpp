@@ -15,28 +15,26 @@ struct Count {
   std::int64_t count = 0;
 };
 
-std::vector<Count> document_counts(const Profile& profile) {
+std::vector<Count> document_counts(const Counts& side) {
   std::vector<Count> counts;
-  counts.reserve(profile.token_counts.size());
-  for (const TokenCount& token : profile.token_counts) counts.push_back({token.id, token.df});
+  counts.reserve(side.token_counts.size());
+  for (const TokenCount& token : side.token_counts) counts.push_back({token.id, token.df});
   return counts;
 }
 
-std::vector<Count> cell_counts(const Profile& profile) {
+std::vector<Count> cell_counts(const Counts& side) {
   std::vector<Count> counts;
-  for (std::size_t cell = 0; cell < profile.bigram_df.size(); ++cell) {
-    if (profile.bigram_df[cell] > 0)
-      counts.push_back({static_cast<std::int32_t>(cell), profile.bigram_df[cell]});
+  for (std::size_t cell = 0; cell < side.bigram_df.size(); ++cell) {
+    if (side.bigram_df[cell] > 0)
+      counts.push_back({static_cast<std::int32_t>(cell), side.bigram_df[cell]});
   }
   return counts;
 }
 
-std::int64_t hidden_below(const Profile& profile) {
-  return profile.seal ? profile.seal->min_prompts : 1;
-}
+std::int64_t hidden_below(const Counts& side) { return side.seal ? side.seal->min_prompts : 1; }
 
 // What stands for a count that `side` doesn't list.
-std::int64_t unlisted(const Profile& side, const Profile& other, std::int64_t count) {
+std::int64_t unlisted(const Counts& side, const Counts& other, std::int64_t count) {
   if (!side.seal || other.units == 0) return 0;
   const double expected = static_cast<double>(count) * static_cast<double>(side.units) /
                           static_cast<double>(other.units);
@@ -46,7 +44,7 @@ std::int64_t unlisted(const Profile& side, const Profile& other, std::int64_t co
 }
 
 PairedCounts paired(const std::vector<Count>& first, const std::vector<Count>& second,
-                    const Profile& reference, const Profile& window) {
+                    const Counts& reference, const Counts& window) {
   PairedCounts pairs;
   std::size_t i = 0, j = 0;
   const auto add = [&](std::int32_t id, std::int64_t a, std::int64_t b) {
@@ -88,18 +86,18 @@ Moments moments_of(std::span<const Int128> sum, std::span<const Int128> triangle
 
 }  // namespace
 
-PairedCounts token_frequencies(const Profile& reference, const Profile& window) {
+PairedCounts token_frequencies(const Counts& reference, const Counts& window) {
   return paired(document_counts(reference), document_counts(window), reference, window);
 }
 
-PairedCounts bigram_frequencies(const Profile& reference, const Profile& window) {
+PairedCounts bigram_frequencies(const Counts& reference, const Counts& window) {
   return paired(cell_counts(reference), cell_counts(window), reference, window);
 }
 
-PairedCounts token_occurrences(const Profile& reference, const Profile& window) {
-  const auto occurrences = [](const Profile& profile) {
+PairedCounts token_occurrences(const Counts& reference, const Counts& window) {
+  const auto occurrences = [](const Counts& side) {
     std::vector<Count> counts;
-    for (const TokenCount& token : profile.token_counts) counts.push_back({token.id, token.tf});
+    for (const TokenCount& token : side.token_counts) counts.push_back({token.id, token.tf});
     return counts;
   };
   return paired(occurrences(reference), occurrences(window), reference, window);
@@ -137,13 +135,12 @@ PairedValues feature_values(const Feature& reference, const Feature& window, boo
   return pairs;
 }
 
-Moments sketch_moments(const Profile& profile) {
-  return moments_of(profile.sketch_sum, profile.sketch_products,
-                    profile.units - profile.empty_units);
+Moments sketch_moments(const Counts& side) {
+  return moments_of(side.sketch_sum, side.sketch_products, side.units - side.empty_units);
 }
 
-Moments group_moments(const Profile& profile) {
-  return moments_of(profile.group_sum, profile.group_products, profile.units - profile.empty_units);
+Moments group_moments(const Counts& side) {
+  return moments_of(side.group_sum, side.group_products, side.units - side.empty_units);
 }
 
 }  // namespace loraproof::drift

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts of two profiles in the same order, as the tests of stats want them.
+// Counts of two sides in the same order, as the tests of stats want them.
 #pragma once
 
 #include <cstdint>
@@ -20,11 +20,11 @@ struct PairedCounts {
 /// Units that hold each token that either side lists. A sealed side doesn't list tokens in fewer
 /// than its min_prompts units: such a count could be anything below, and the one nearest to the
 /// other side's share stands for it, so that sealing hides differences but makes none.
-[[nodiscard]] PairedCounts token_frequencies(const Profile& reference, const Profile& window);
+[[nodiscard]] PairedCounts token_frequencies(const Counts& reference, const Counts& window);
 /// The same for bigram cells.
-[[nodiscard]] PairedCounts bigram_frequencies(const Profile& reference, const Profile& window);
+[[nodiscard]] PairedCounts bigram_frequencies(const Counts& reference, const Counts& window);
 /// Occurrences. Neither side may be sealed.
-[[nodiscard]] PairedCounts token_occurrences(const Profile& reference, const Profile& window);
+[[nodiscard]] PairedCounts token_occurrences(const Counts& reference, const Counts& window);
 
 struct PairedValues {
   std::vector<std::string> values;  ///< "(other)" and "(missing)" last, if there are any
@@ -42,7 +42,7 @@ struct Moments {
   std::int64_t n = 0;
   [[nodiscard]] stats::MomentSums view() const { return {n, sum, cross}; }
 };
-[[nodiscard]] Moments sketch_moments(const Profile& profile);
-[[nodiscard]] Moments group_moments(const Profile& profile);
+[[nodiscard]] Moments sketch_moments(const Counts& side);
+[[nodiscard]] Moments group_moments(const Counts& side);
 
 }  // namespace loraproof::drift

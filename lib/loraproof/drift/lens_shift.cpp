@@ -171,11 +171,11 @@ bool lacks_units(LensShift& shift, std::int64_t min_units) {
   return true;
 }
 
-std::vector<LensShift> test_lenses(const Profile& reference, const Profile& window,
+std::vector<LensShift> test_lenses(const Counts& reference, const Counts& window, Side side,
                                    const CompareOptions& options) {
   std::vector<LensShift> shifts;
   for (const Row& row : kRows) {
-    if (row.outputs_only && reference.map.side != Side::Output) continue;
+    if (row.outputs_only && side != Side::Output) continue;
     const LensState& a = reference.lens(row.lens);
     const LensState& b = window.lens(row.lens);
     LensShift shift{.id = row.id, .subject = row.subject};

@@ -8,9 +8,9 @@
 
 namespace loraproof::drift {
 
-/// One row for each lens of the profiles' side, in the order of reports.
-[[nodiscard]] std::vector<LensShift> test_lenses(const Profile& reference, const Profile& window,
-                                                 const CompareOptions& options);
+/// One row for each lens that `side` has, in the order of reports.
+[[nodiscard]] std::vector<LensShift> test_lenses(const Counts& reference, const Counts& window,
+                                                 Side side, const CompareOptions& options);
 
 /// Says in `reason` why a lens with these numbers of units tests nothing; false when it can.
 [[nodiscard]] bool lacks_units(LensShift& shift, std::int64_t min_units);

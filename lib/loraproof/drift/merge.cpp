@@ -13,6 +13,11 @@ void add_all(Numbers& into, const Numbers& other) {
   for (std::size_t i = 0; i < into.size(); ++i) into[i] += other[i];
 }
 
+template <typename Numbers>
+void subtract_all(Numbers& from, const Numbers& part) {
+  for (std::size_t i = 0; i < from.size(); ++i) from[i] -= part[i];
+}
+
 std::vector<TokenCount> sum_of(const std::vector<TokenCount>& a, const std::vector<TokenCount>& b) {
   std::vector<TokenCount> out;
   out.reserve(std::max(a.size(), b.size()));
@@ -49,6 +54,48 @@ void add_feature(Feature& into, const Feature& other) {
   if (into.counts.size() > kMaxFeatureValues) throw too_many_values(into);
 }
 
+void take_away_lens(LensState& from, const LensState& part) {
+  from.units -= part.units;
+  from.x -= part.x;
+  from.y -= part.y;
+  from.xx -= part.xx;
+  from.xy -= part.xy;
+  from.yy -= part.yy;
+  from.zeros -= part.zeros;
+  for (const auto& [key, count] : part.bins) from.bins[key] -= count;
+  std::erase_if(from.bins, [](const auto& bin) { return bin.second == 0; });
+}
+
+void take_away_feature(Feature& from, const Feature& part) {
+  for (const auto& [value, count] : part.counts) from.counts[value] -= count;
+  std::erase_if(from.counts, [](const auto& value) { return value.second == 0; });
+  from.other -= part.other;
+  from.missing -= part.missing;
+}
+
+void take_away_tokens(std::vector<TokenCount>& from, const std::vector<TokenCount>& part) {
+  auto at = from.begin();
+  for (const TokenCount& token : part) {
+    at = std::lower_bound(at, from.end(), token.id,
+                          [](const TokenCount& a, std::int32_t id) { return a.id < id; });
+    at->df -= token.df;
+    at->tf -= token.tf;
+  }
+  std::erase_if(from, [](const TokenCount& token) { return token.df == 0; });
+}
+
+void add_segments(Profile& into, const Profile& other) {
+  for (const Segment& segment : other.segments) {
+    const auto at = std::ranges::lower_bound(into.segments, segment.value, {}, &Segment::value);
+    if (at != into.segments.end() && at->value == segment.value) {
+      add_counts(at->counts, segment.counts);
+    } else {
+      into.segments.insert(at, segment);
+    }
+  }
+  if (into.segments.size() > kMaxSegments) throw too_many_segments(into.segmented_by);
+}
+
 void add_malformed(MalformedLines& into, const MalformedLines& other) {
   into.count += other.count;
   into.first.insert(into.first.end(), other.first.begin(), other.first.end());
@@ -68,6 +115,12 @@ void refuse_merge(const Profile& into, const Profile& other) {
   if (!same_features(into, other)) {
     throw input_error({.message = "these profiles don't belong together: their features differ",
                        .hint = "pass the same --feature options in the same order"});
+  }
+  if (into.segmented_by != other.segmented_by) {
+    throw input_error({.message = "these profiles don't belong together: their segments differ",
+                       .expected = into.segmented_by,
+                       .found = other.segmented_by,
+                       .hint = "pass the same --by"});
   }
   std::vector<std::string> both;
   std::set_intersection(into.parts.begin(), into.parts.end(), other.parts.begin(),
@@ -97,15 +150,14 @@ std::string difference(const Fingerprint& a, const Fingerprint& b) {
   return "";
 }
 
-bool same_features(const Profile& a, const Profile& b) {
+bool same_features(const Counts& a, const Counts& b) {
   return std::equal(a.features.begin(), a.features.end(), b.features.begin(), b.features.end(),
                     [](const Feature& x, const Feature& y) { return x.name == y.name; });
 }
 
-void add_counts(Profile& into, const Profile& other) {
+void add_counts(Counts& into, const Counts& other) {
   into.units += other.units;
   into.empty_units += other.empty_units;
-  into.held_out += other.held_out;
   into.records += other.records;
   into.tokens += other.tokens;
   into.bytes += other.bytes;
@@ -119,8 +171,23 @@ void add_counts(Profile& into, const Profile& other) {
   for (std::size_t i = 0; i < into.features.size(); ++i) {
     add_feature(into.features[i], other.features[i]);
   }
-  for (std::size_t i = 0; i < kMalformedKinds; ++i) {
-    add_malformed(into.malformed[i], other.malformed[i]);
+}
+
+void take_away(Counts& from, const Counts& part) {
+  from.units -= part.units;
+  from.empty_units -= part.empty_units;
+  from.records -= part.records;
+  from.tokens -= part.tokens;
+  from.bytes -= part.bytes;
+  take_away_tokens(from.token_counts, part.token_counts);
+  subtract_all(from.bigram_df, part.bigram_df);
+  subtract_all(from.sketch_sum, part.sketch_sum);
+  subtract_all(from.sketch_products, part.sketch_products);
+  subtract_all(from.group_sum, part.group_sum);
+  subtract_all(from.group_products, part.group_products);
+  for (std::size_t i = 0; i < kLensCount; ++i) take_away_lens(from.lenses[i], part.lenses[i]);
+  for (std::size_t i = 0; i < from.features.size(); ++i) {
+    take_away_feature(from.features[i], part.features[i]);
   }
 }
 
@@ -130,6 +197,11 @@ void merge(Profile& into, const Profile& other) {
     throw input_error({.message = "the sum would be too large for this format"});
   }
   add_counts(into, other);
+  add_segments(into, other);
+  into.held_out += other.held_out;
+  for (std::size_t i = 0; i < kMalformedKinds; ++i) {
+    add_malformed(into.malformed[i], other.malformed[i]);
+  }
   std::vector<std::string> parts;
   std::merge(into.parts.begin(), into.parts.end(), other.parts.begin(), other.parts.end(),
              std::back_inserter(parts));
@@ -140,6 +212,13 @@ Error too_many_values(const Feature& feature) {
   return input_error({.message = "this field is no category: it has too many distinct values",
                       .where = "--feature " + feature.name,
                       .expected = fmt::format("at most {}", kMaxFeatureValues),
+                      .hint = "choose a field with few values, or group them before profiling"});
+}
+
+Error too_many_segments(const std::string& field) {
+  return input_error({.message = "this field cuts the log into too many segments",
+                      .where = "--by " + field,
+                      .expected = fmt::format("at most {}", kMaxSegments),
                       .hint = "choose a field with few values, or group them before profiling"});
 }
 

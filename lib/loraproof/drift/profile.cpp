@@ -76,12 +76,18 @@ double log_value(std::int32_t key) {
 
 std::int32_t max_log_key() { return static_cast<std::int32_t>(thresholds().size()) - 1; }
 
-Profile empty_profile() {
-  Profile out;
+Counts empty_counts() {
+  Counts out;
   out.bigram_df.assign(kBigramCells, 0);
   out.sketch_sum.assign(kSketchSize, 0);
   out.sketch_products.assign(triangle_size(kSketchSize), 0);
   out.group_products.assign(triangle_size(kGroups), 0);
+  return out;
+}
+
+Profile empty_profile() {
+  Profile out;
+  static_cast<Counts&>(out) = empty_counts();
   return out;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `drift` keeps of a stream of prompts (or outputs): sums of integers and nothing else, so
 // that any order of merging gives the same bytes. The unit is the prompt, or with --cluster the
-// session. Reading is in reader.h and corpus.h, filling in accumulator.h, merging in merge.h, files
+// session. Reading is in record.h and batch.h, filling in accumulator.h, merging in merge.h, files
 // in profile_file.h. Statistics are not here: they read this struct.
 #pragma once
 
@@ -153,13 +153,10 @@ struct Fingerprint {
 };
 inline constexpr std::string_view kSchema = "loraproof.drift/1";
 
-struct Profile {
-  Fingerprint fingerprint;
-  Map map;  ///< Sealed: only its header, no counts and no filter (map.tokens is empty).
-
+/// What was counted in a set of units.
+struct Counts {
   std::int64_t units = 0;        ///< n: prompts, outputs or clusters
   std::int64_t empty_units = 0;  ///< of those, without a token (they add 0 to sketch and groups)
-  std::int64_t held_out = 0;     ///< units of a reference that went to the map, not in `units`
   std::int64_t records = 0;      ///< lines of the log; more than `units` with --cluster
   std::int64_t tokens = 0;
   std::int64_t bytes = 0;  ///< of the texts, not of the log
@@ -172,17 +169,40 @@ struct Profile {
   std::vector<Int128> group_products;        // triangle of kGroups, 2^-32
   std::array<LensState, kLensCount> lenses;  // by Lens
   std::vector<Feature> features;             ///< in the order of the options
-  std::array<MalformedLines, kMalformedKinds> malformed;  // by Malformed
-  std::vector<std::string> parts;                         ///< sorted; empty when sealed
   std::optional<Seal> seal;
 
   [[nodiscard]] const LensState& lens(Lens which) const {
     return lenses[static_cast<std::size_t>(which)];
   }
+  friend bool operator==(const Counts&, const Counts&) = default;
+};
+
+/// The units whose field --by has this value.
+struct Segment {
+  std::string value;
+  Counts counts;
+  friend bool operator==(const Segment&, const Segment&) = default;
+};
+/// More values than this are refused, each costs about as much memory as a profile.
+inline constexpr std::size_t kMaxSegments = 64;
+
+/// The counts of all units, and what they are counts of.
+struct Profile : Counts {
+  Fingerprint fingerprint;
+  Map map;  ///< Sealed: only its header, no counts and no filter (map.tokens is empty).
+  std::int64_t held_out = 0;  ///< units of a reference that went to the map, not in `units`
+  std::array<MalformedLines, kMalformedKinds> malformed;  // by Malformed
+  std::vector<std::string> parts;                         ///< sorted; empty when sealed
+  /// The feature of --by; "": none. Units without a value of it are in no segment.
+  std::string segmented_by;
+  std::vector<Segment> segments;  ///< sorted by value; sealed: those with enough units
+
   friend bool operator==(const Profile&, const Profile&) = default;
 };
 
-/// A profile of nothing, all tables at their sizes.
+/// Counts of nothing, all tables at their sizes.
+[[nodiscard]] Counts empty_counts();
+/// A profile of nothing.
 [[nodiscard]] Profile empty_profile();
 
 }  // namespace loraproof::drift

@@ -91,6 +91,22 @@ void write_seal(WireWriter& out, const std::optional<Seal>& seal) {
   }
 }
 
+void write_counts(WireWriter& out, const Counts& counts) {
+  for (const std::int64_t count :
+       {counts.units, counts.empty_units, counts.records, counts.tokens, counts.bytes}) {
+    out.count(count);
+  }
+  write_tokens(out, counts.token_counts);
+  write_cells(out, counts.bigram_df);
+  for (const Int128 sum : counts.sketch_sum) out.integer(sum);
+  for (const Int128 sum : counts.sketch_products) out.integer(sum);
+  for (const Int128 sum : counts.group_sum) out.integer(sum);
+  for (const Int128 sum : counts.group_products) out.integer(sum);
+  for (const LensState& lens : counts.lenses) write_lens(out, lens);
+  write_features(out, counts.features);
+  write_seal(out, counts.seal);
+}
+
 std::string framed(char kind, std::string_view content) {
   WireWriter out;
   out.raw(kMagic);
@@ -139,20 +155,15 @@ std::string to_bytes(const Profile& profile) {
   WireWriter out;
   out.text(profile.fingerprint.map);
   write_map(out, profile.map);
-  for (const std::int64_t count : {profile.units, profile.empty_units, profile.held_out,
-                                   profile.records, profile.tokens, profile.bytes}) {
-    out.count(count);
-  }
-  write_tokens(out, profile.token_counts);
-  write_cells(out, profile.bigram_df);
-  for (const Int128 sum : profile.sketch_sum) out.integer(sum);
-  for (const Int128 sum : profile.sketch_products) out.integer(sum);
-  for (const Int128 sum : profile.group_sum) out.integer(sum);
-  for (const Int128 sum : profile.group_products) out.integer(sum);
-  for (const LensState& lens : profile.lenses) write_lens(out, lens);
-  write_features(out, profile.features);
+  write_counts(out, profile);
+  out.count(profile.held_out);
   write_places(out, profile);
-  write_seal(out, profile.seal);
+  out.text(profile.segmented_by);
+  out.count(static_cast<std::int64_t>(profile.segments.size()));
+  for (const Segment& segment : profile.segments) {
+    out.text(segment.value);
+    write_counts(out, segment.counts);
+  }
   return framed(kProfileKind, out.bytes());
 }
 

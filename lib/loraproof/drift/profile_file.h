@@ -13,7 +13,7 @@
 
 namespace loraproof::drift {
 
-inline constexpr int kFormatVersion = 1;
+inline constexpr int kFormatVersion = 2;
 
 /// Fills in `fingerprint` from the map.
 [[nodiscard]] Fingerprint fingerprint_of(const Map& map);

@@ -6,6 +6,7 @@
 
 #include "loraproof/core/digest.h"
 #include "loraproof/core/file.h"
+#include "loraproof/drift/merge.h"
 #include "loraproof/drift/profile_file.h"
 #include "loraproof/drift/profile_format.h"
 
@@ -51,7 +52,9 @@ class Reader {
   Feature feature(std::int64_t units);
   MalformedLines malformed();
   std::optional<Seal> seal();
-  void check_tokens(const Profile& profile);
+  Counts counts();
+  void check_tokens(const Counts& counts);
+  void segments(Profile& out);
 
   WireReader in_;
 };
@@ -183,32 +186,26 @@ std::optional<Seal> Reader::seal() {
   return out;
 }
 
-void Reader::check_tokens(const Profile& profile) {
-  std::int64_t left = profile.tokens;
+void Reader::check_tokens(const Counts& counts) {
+  std::int64_t left = counts.tokens;
   const auto take = [&](std::int64_t tf) {
     expect(tf <= left, "token counts");
     left -= tf;
   };
-  for (const TokenCount& token : profile.token_counts) take(token.tf);
-  if (profile.seal) {
-    expect(profile.parts.empty() && profile.map.tokens.empty() && profile.map.filter.words.empty(),
-           "seal");
-    for (const Seal::Bucket& bucket : profile.seal->buckets) take(bucket.tf);
-    for (const TokenCount& token : profile.token_counts) {
-      expect(token.df >= profile.seal->min_prompts, "seal");
+  for (const TokenCount& token : counts.token_counts) take(token.tf);
+  if (counts.seal) {
+    for (const Seal::Bucket& bucket : counts.seal->buckets) take(bucket.tf);
+    for (const TokenCount& token : counts.token_counts) {
+      expect(token.df >= counts.seal->min_prompts, "seal");
     }
   }
   expect(left == 0, "token counts");
 }
 
-Profile Reader::profile() {
-  Profile out = empty_profile();
-  std::string map_digest = in_.text("map digest");
-  out.map = map();
-  out.fingerprint = fingerprint_of(out.map, map_digest);
+Counts Reader::counts() {
+  Counts out = empty_counts();
   out.units = count("units");
   out.empty_units = count("empty units", out.units);
-  out.held_out = count("held-out units");
   out.records = count("records");
   out.tokens = count("tokens");
   out.bytes = count("bytes");
@@ -221,6 +218,37 @@ Profile Reader::profile() {
   for (LensState& value : out.lenses) value = lens(out.units);
   out.features.resize(in_.items("features", 4));
   for (Feature& value : out.features) value = feature(out.units);
+  out.seal = seal();
+  check_tokens(out);
+  for (std::size_t i = 0; i < kSketchSize; ++i) {
+    expect(out.sketch_products[triangle_at(i, i, kSketchSize)] >= 0, "sketch");
+  }
+  return out;
+}
+
+void Reader::segments(Profile& out) {
+  out.segmented_by = in_.text("segments");
+  const std::size_t size = in_.items("segments");
+  expect(size <= kMaxSegments && (size == 0 || !out.segmented_by.empty()), "segments");
+  std::int64_t left = out.units;
+  for (std::size_t i = 0; i < size; ++i) {
+    Segment segment{.value = in_.text("segment"), .counts = counts()};
+    expect(out.segments.empty() || out.segments.back().value < segment.value, "segments");
+    expect(same_features(segment.counts, out), "segments");
+    expect(segment.counts.units <= left && segment.counts.seal.has_value() == out.seal.has_value(),
+           "segments");
+    left -= segment.counts.units;
+    out.segments.push_back(std::move(segment));
+  }
+}
+
+Profile Reader::profile() {
+  Profile out;
+  std::string map_digest = in_.text("map digest");
+  out.map = map();
+  out.fingerprint = fingerprint_of(out.map, map_digest);
+  static_cast<Counts&>(out) = counts();
+  out.held_out = count("held-out units");
   for (MalformedLines& value : out.malformed) value = malformed();
   const std::size_t parts = in_.items("parts");
   for (std::size_t i = 0; i < parts; ++i) {
@@ -228,11 +256,11 @@ Profile Reader::profile() {
     expect(out.parts.empty() || out.parts.back() < part, "parts");
     out.parts.push_back(std::move(part));
   }
-  out.seal = seal();
-  check_tokens(out);
-  if (!out.seal) expect(fingerprint_of(out.map).map == map_digest, "map digest");
-  for (std::size_t i = 0; i < kSketchSize; ++i) {
-    expect(out.sketch_products[triangle_at(i, i, kSketchSize)] >= 0, "sketch");
+  segments(out);
+  if (out.seal) {
+    expect(out.parts.empty() && out.map.tokens.empty() && out.map.filter.words.empty(), "seal");
+  } else {
+    expect(fingerprint_of(out.map).map == map_digest, "map digest");
   }
   return out;
 }

@@ -33,6 +33,7 @@ struct RecordOptions {
   bool keep_system = false;  ///< system and developer turns too
   std::string cluster;       ///< "": each line is a unit
   std::vector<FeatureField> features;
+  std::string by;  ///< name of the feature that cuts the log into segments; "": none
 };
 
 /// "/a/b" for "/a/b" and for "a/b"; usage Error for what can't be a pointer ("/a~2").

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 #include <utility>
@@ -250,6 +251,76 @@ void check_map(const Map& map, const Map& header) {
        .hint = "profile with the tokenizer, key and options that the map was made with"});
 }
 
+// The feature of --by among those of the options.
+std::optional<FeatureSlicing> segments_of(const RecordOptions& record) {
+  const auto at = std::ranges::find(record.features, record.by, &FeatureField::name);
+  if (record.by.empty() || at == record.features.end()) return std::nullopt;
+  return std::optional<FeatureSlicing>(std::in_place,
+                                       static_cast<std::size_t>(at - record.features.begin()));
+}
+
+// What the counts are counts of.
+void label(Profile& profile, const RunOptions& options, const Map& map, const RunNotes& notes,
+           const std::vector<std::string>& parts) {
+  profile.map = map;
+  profile.fingerprint = fingerprint_of(map);
+  profile.segmented_by = options.record.by;
+  name_parts(profile, options, parts);
+  place_bad_lines(profile, notes, parts);
+}
+
+struct Selection {
+  bool leave_out = false;
+  const Slicing* windows = nullptr;
+};
+
+ReferenceWindows profile_of(const RunOptions& options, const ProfileBasis& basis,
+                            Selection selection, Progress& progress, RunNotes& notes) {
+  const Map& map = basis.map;
+  const Encoder& encoder = basis.encoder;
+  check_map(map, header_of(options, encoder, basis.key, map.holdout));
+  const Draw draw(basis.key, map.holdout);
+  const MapTables tables(map, basis.key, encoder.facts.id_limit());
+  const std::vector<std::string> names = feature_names(options.record);
+  const auto make = [&] {
+    return std::make_unique<Accumulator>(map, tables, encoder.facts, names);
+  };
+  const std::optional<FeatureSlicing> by = segments_of(options.record);
+  std::unique_ptr<SliceAccumulators> segments, windows;
+  std::vector<SliceAccumulators*> slices;
+  if (by) {
+    segments = std::make_unique<SliceAccumulators>(*by, options.record.by, make);
+    slices.push_back(segments.get());
+  }
+  if (selection.windows != nullptr) {
+    windows = std::make_unique<SliceAccumulators>(*selection.windows, "calibrate", make);
+    slices.push_back(windows.get());
+  }
+  std::vector<std::unique_ptr<Accumulator>> accumulators;
+  std::vector<std::unique_ptr<Worker>> workers;
+  const Task task = selection.leave_out ? Task::LeaveOut : Task::Everything;
+  for (int i = 0; i < options.threads; ++i) {
+    accumulators.push_back(make());
+    workers.push_back(std::make_unique<Worker>(task, options, encoder, draw, nullptr,
+                                               accumulators.back().get(), slices));
+  }
+  const std::vector<std::string> ids =
+      part_ids(options, run_all(options, workers, progress, "profile", notes));
+  ReferenceWindows out;
+  Profile& profile = out.reference;
+  for (const auto& worker : workers) profile.held_out += worker->held_out();
+  workers.clear();
+  static_cast<Counts&>(profile) = accumulators.front()->finish();
+  for (std::size_t i = 1; i < accumulators.size(); ++i) {
+    add_counts(profile, accumulators[i]->finish());
+    accumulators[i].reset();
+  }
+  label(profile, options, map, notes, ids);
+  if (segments) profile.segments = segments->finish();
+  if (windows) out.windows = windows->finish();
+  return out;
+}
+
 }  // namespace
 
 Encoder::Encoder(const std::filesystem::path& path)
@@ -286,33 +357,16 @@ Map make_map(const RunOptions& options, const Encoder& encoder, const Key& key, 
            "about a quarter of the prompts goes to the slice; give it more, and check --field"});
 }
 
-Profile make_profile(const RunOptions& options, const Encoder& encoder, const Key& key,
-                     const Map& map, bool leave_out, Progress& progress, RunNotes& notes) {
-  check_map(map, header_of(options, encoder, key, map.holdout));
-  const Draw draw(key, map.holdout);
-  const MapTables tables(map, key, encoder.facts.id_limit());
-  const std::vector<std::string> names = feature_names(options.record);
-  std::vector<std::unique_ptr<Accumulator>> accumulators;
-  std::vector<std::unique_ptr<Worker>> workers;
-  for (int i = 0; i < options.threads; ++i) {
-    accumulators.push_back(std::make_unique<Accumulator>(map, tables, encoder.facts, names));
-    workers.push_back(std::make_unique<Worker>(leave_out ? Task::LeaveOut : Task::Everything,
-                                               options, encoder, draw, nullptr,
-                                               accumulators.back().get()));
-  }
-  const std::vector<std::string> ids =
-      part_ids(options, run_all(options, workers, progress, "profile", notes));
-  workers.clear();
-  Profile profile = accumulators.front()->finish();
-  for (std::size_t i = 1; i < accumulators.size(); ++i) {
-    add_counts(profile, accumulators[i]->finish());
-    accumulators[i].reset();
-  }
-  profile.map = map;
-  profile.fingerprint = fingerprint_of(map);
-  name_parts(profile, options, ids);
-  place_bad_lines(profile, notes, ids);
-  return profile;
+Profile make_profile(const RunOptions& options, const ProfileBasis& basis, bool leave_out,
+                     Progress& progress, RunNotes& notes) {
+  return profile_of(options, basis, {.leave_out = leave_out, .windows = nullptr}, progress, notes)
+      .reference;
+}
+
+ReferenceWindows make_reference_windows(const RunOptions& options, const ProfileBasis& basis,
+                                        const Slicing& slicing, Progress& progress,
+                                        RunNotes& notes) {
+  return profile_of(options, basis, {.leave_out = true, .windows = &slicing}, progress, notes);
 }
 
 }  // namespace loraproof::drift

@@ -16,6 +16,7 @@
 #include "loraproof/drift/map.h"
 #include "loraproof/drift/profile.h"
 #include "loraproof/drift/record.h"
+#include "loraproof/drift/slices.h"
 #include "loraproof/drift/token_facts.h"
 #include "loraproof/text/tokenizer.h"
 
@@ -58,10 +59,26 @@ struct RunNotes {
 [[nodiscard]] Map make_map(const RunOptions& options, const Encoder& encoder, const Key& key,
                            Holdout holdout, Progress& progress, RunNotes& notes);
 
+/// What a log is profiled with.
+struct ProfileBasis {
+  const Encoder& encoder;
+  const Key& key;
+  const Map& map;
+};
+
 /// Profiles the units; with `leave_out` without those that the map was made of. Input Error when
 /// map and options (side, system turns, clusters), tokenizer or key don't belong together.
-[[nodiscard]] Profile make_profile(const RunOptions& options, const Encoder& encoder,
-                                   const Key& key, const Map& map, bool leave_out,
-                                   Progress& progress, RunNotes& notes);
+[[nodiscard]] Profile make_profile(const RunOptions& options, const ProfileBasis& basis,
+                                   bool leave_out, Progress& progress, RunNotes& notes);
+
+/// The same for a reference, and beside it the counts of windows taken from it.
+struct ReferenceWindows {
+  Profile reference;
+  std::vector<Segment> windows;
+};
+[[nodiscard]] ReferenceWindows make_reference_windows(const RunOptions& options,
+                                                      const ProfileBasis& basis,
+                                                      const Slicing& slicing, Progress& progress,
+                                                      RunNotes& notes);
 
 }  // namespace loraproof::drift

@@ -35,15 +35,12 @@ std::size_t bucket_of(std::int32_t id, const SipKey& key) {
   return static_cast<std::size_t>(siphash_word(key, static_cast<std::uint32_t>(id)) % kSealBuckets);
 }
 
-}  // namespace
-
-Profile seal(Profile profile, const Key& key, const SealOptions& options) {
-  check(profile, key, options);
+void seal_counts(Counts& counts, const Key& key, const SealOptions& options) {
   Seal result{.min_prompts = options.min_prompts};
   result.buckets.resize(kSealBuckets);
   const SipKey bucket_key = key.derive("seal");
   std::vector<TokenCount> kept;
-  for (const TokenCount& token : profile.token_counts) {
+  for (const TokenCount& token : counts.token_counts) {
     if (token.df >= options.min_prompts) {
       kept.push_back(token);
       continue;
@@ -53,22 +50,32 @@ Profile seal(Profile profile, const Key& key, const SealOptions& options) {
     bucket.df += token.df;
     bucket.tf += token.tf;
   }
-  profile.token_counts = std::move(kept);
-  for (std::int64_t& df : profile.bigram_df) {
+  counts.token_counts = std::move(kept);
+  for (std::int64_t& df : counts.bigram_df) {
     if (df < options.min_prompts) df = 0;
   }
-  for (Feature& feature : profile.features) {
+  for (Feature& feature : counts.features) {
     std::erase_if(feature.counts, [&](const auto& item) {
       if (item.second >= options.min_prompts) return false;
       feature.other += item.second;
       return true;
     });
   }
+  counts.seal = std::move(result);
+}
+
+}  // namespace
+
+Profile seal(Profile profile, const Key& key, const SealOptions& options) {
+  check(profile, key, options);
+  seal_counts(profile, key, options);
+  std::erase_if(profile.segments,
+                [](const Segment& segment) { return segment.counts.units < kMinSealedUnits; });
+  for (Segment& segment : profile.segments) seal_counts(segment.counts, key, options);
   for (MalformedLines& lines : profile.malformed) lines.first.clear();
   profile.parts.clear();
   profile.map.tokens.clear();
   profile.map.filter = {};
-  profile.seal = std::move(result);
   return profile;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "loraproof/drift/text_figures.h"
 
@@ -47,13 +48,15 @@ bool Draw::line(std::string_view text, std::int64_t number) const {
 bool Draw::cluster(std::string_view name) const { return siphash(key_, name) % kSliceOf == 0; }
 
 Worker::Worker(Task task, const RunOptions& options, const Encoder& encoder, const Draw& draw,
-               MapBuilder* builder, Accumulator* accumulator)
+               MapBuilder* builder, Accumulator* accumulator,
+               std::vector<SliceAccumulators*> slices)
     : task_(task),
       options_(options),
       encoder_(encoder),
       draw_(draw),
       builder_(builder),
       accumulator_(accumulator),
+      slices_(std::move(slices)),
       parser_(options.record) {}
 
 void Worker::process(const Batch& batch) {
@@ -91,8 +94,12 @@ void Worker::unit(const Batch& batch, std::size_t begin, std::size_t end, bool d
   }
   if (!any) return;
   if (task_ == Task::Map) return wanted ? builder_->add(unit_) : builder_->pass();
-  if (wanted) return accumulator_->add(unit_);
-  accumulator_->hold_out();
+  if (!wanted) {
+    ++held_out_;
+    return;
+  }
+  accumulator_->add(unit_);
+  for (SliceAccumulators* slices : slices_) slices->add(unit_, batch.lines[begin].number);
 }
 
 bool Worker::add_line(const Batch& batch, const Batch::Line& line) {

@@ -11,6 +11,7 @@
 #include "loraproof/drift/accumulator.h"
 #include "loraproof/drift/map_builder.h"
 #include "loraproof/drift/run.h"
+#include "loraproof/drift/slices.h"
 
 namespace loraproof::drift {
 
@@ -33,13 +34,17 @@ enum class Task : std::uint8_t { Map, LeaveOut, Everything };
 class Worker {
  public:
   /// Exactly one of `builder` and `accumulator` is set; both outlive the worker, as do the others.
+  /// What goes to the accumulator goes to each of `slices` as well.
   Worker(Task task, const RunOptions& options, const Encoder& encoder, const Draw& draw,
-         MapBuilder* builder, Accumulator* accumulator);
+         MapBuilder* builder, Accumulator* accumulator,
+         std::vector<SliceAccumulators*> slices = {});
 
   void process(const Batch& batch);
   /// True once a line was malformed.
   [[nodiscard]] bool found_bad() const { return found_bad_; }
   [[nodiscard]] const RunNotes& notes() const { return notes_; }
+  /// Units that were left out.
+  [[nodiscard]] std::int64_t held_out() const { return held_out_; }
 
  private:
   void unit(const Batch& batch, std::size_t begin, std::size_t end, bool drawn);
@@ -54,11 +59,13 @@ class Worker {
   const Draw& draw_;
   MapBuilder* builder_;
   Accumulator* accumulator_;
+  std::vector<SliceAccumulators*> slices_;
   RecordParser parser_;
   Record record_;
   text::WordCache words_;
   Unit unit_;
   RunNotes notes_;
+  std::int64_t held_out_ = 0;
   bool found_bad_ = false;
 };
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // From what the lenses say to a verdict.
-#include "loraproof/commands/drift_compare.h"
-
 #include <limits>
 #include <string>
 #include <vector>
 
+#include "loraproof/commands/context.h"
+#include "loraproof/commands/drift_measures.h"
 #include "loraproof/report/gate.h"
 #include "loraproof/report/writers/json.h"
 #include "support/catch.h"

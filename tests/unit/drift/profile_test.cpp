@@ -174,6 +174,47 @@ TEST_CASE("a sealed profile shows nothing rare and no places") {
   }
 }
 
+TEST_CASE("no piece of a prompt longer than a token stands in a sealed profile") {
+  // Words that no token of the tokenizer spells, in prompts that all are different, and one prompt
+  // that everybody sends.
+  std::mt19937 chance(11);
+  const TempDir folder;
+  std::vector<std::string> prompts;
+  std::string log;
+  for (int i = 0; i < 300; ++i) {
+    std::string prompt = i % 3 == 0 ? "the password of the office is hunter2-zebra" : "";
+    while (prompt.size() < 60) {
+      prompt += static_cast<char>('a' + chance() % 26);
+      if (chance() % 8 == 0) prompt += ' ';
+    }
+    prompts.push_back(prompt);
+    log +=
+        R"({"prompt": ")" + prompt + R"(", "tier": ")" + (i % 2 == 0 ? "gold" : "free") + "\"}\n";
+  }
+  RunOptions options = options_of(folder.write("log.jsonl", log).string());
+  options.record.by = "tier";
+  const Profile open = profile_of(options, map_of(options, Holdout::Record), true);
+  const std::string sealed = to_bytes(seal(open, Key::published(), {.min_prompts = 10}));
+  const Encoder& encoder = demo_encoder();
+  std::size_t longest = 0;
+  std::vector<std::int32_t> ids;
+  text::WordCache words;
+  for (const std::string& prompt : prompts) encoder.tokenizer.encode(prompt, words, ids);
+  for (const std::int32_t id : ids) {
+    const std::int32_t one[] = {id};
+    longest = std::max(longest, encoder.tokenizer.decode(one, false).size());
+  }
+  const std::size_t size = std::min<std::size_t>(longest + 1, 5);
+  REQUIRE(sealed.size() > 10'000);
+  std::size_t found = 0;
+  for (const std::string& prompt : prompts) {
+    for (std::size_t at = 0; at + size <= prompt.size(); ++at)
+      found += sealed.find(std::string_view(prompt).substr(at, size)) != sealed.npos ? 1 : 0;
+  }
+  CHECK(found == 0);
+  CHECK(sealed.find("gold") != sealed.npos);  // text would be found: values of many prompts stay
+}
+
 TEST_CASE("sealing is refused where it would not protect") {
   Profile profile = whole();
   CHECK(detail_of([&] {
@@ -224,10 +265,10 @@ TEST_CASE("damaged files are refused, whatever was done to them") {
   }
   SECTION("a newer version is named") {
     std::string newer = bytes;
-    newer[9] = 2;
+    newer[9] = 3;
     const ErrorDetail detail = detail_of([&] { (void)parse_stored(newer); });
-    CHECK(detail.found == "version 2");
-    CHECK(detail.expected == "version 1");
+    CHECK(detail.found == "version 3");
+    CHECK(detail.expected == "version 2");
   }
   SECTION("something else") {
     CHECK(detail_of([&] { (void)parse_stored("{\"prompt\":\"x\"}"); }).message ==

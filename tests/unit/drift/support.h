@@ -40,7 +40,8 @@ inline Map map_of(const RunOptions& options, Holdout holdout = Holdout::Place,
 inline Profile profile_of(const RunOptions& options, const Map& map, bool leave_out,
                           RunNotes& notes) {
   const auto progress = make_silent_progress();
-  return make_profile(options, demo_encoder(), Key::published(), map, leave_out, *progress, notes);
+  return make_profile(options, {demo_encoder(), Key::published(), map}, leave_out, *progress,
+                      notes);
 }
 
 inline Profile profile_of(const RunOptions& options, const Map& map, bool leave_out = false) {

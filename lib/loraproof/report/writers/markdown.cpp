@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "loraproof/report/writers/chart.h"
 #include "loraproof/report/writers/layout.h"
 #include "loraproof/report/writers/parts.h"
 
@@ -114,6 +115,7 @@ class MarkdownWriter {
     heading();
     if (report_.error) error();
     findings();
+    contributions();
     prompts();
     folded_checks("passed", [](const Check& check) {
       return check.status == Status::Pass && check.severity != Severity::Info;
@@ -191,6 +193,14 @@ class MarkdownWriter {
     out_ += fmt::format(
         "`loraproof explain {}` says what a check means and how to change its limit.\n\n",
         groups.size() == 1 ? escaped(printable(groups.front().front()->id)) : "ID");
+  }
+
+  void contributions() {
+    const std::vector<std::string> chart = contribution_chart(report_);
+    if (chart.empty()) return;
+    add_within(kPromptsBudget,
+               fmt::format("{}:\n\n{}\n", kChartTitle,
+                           preformatted(fmt::format("{}", fmt::join(chart, "\n")))));
   }
 
   /// A few by name, the rest as a number.

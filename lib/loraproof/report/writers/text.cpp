@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "loraproof/report/numbers.h"
+#include "loraproof/report/writers/chart.h"
 #include "loraproof/report/writers/layout.h"
 
 namespace loraproof::report {
@@ -310,38 +311,11 @@ class TextWriter {
     paragraph(4, lead, text.empty() ? "(empty)" : text);
   }
 
-  static double number_at(const Json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_number() ? found->get<double>() : 0;
-  }
-
-  // A bar for each token whose share of prompts moved, to the scale of the largest.
   void contributions() {
-    const auto rows = report_.metrics.find("contributions");
-    if (rows == report_.metrics.end() || !rows->is_array() || rows->empty()) return;
-    constexpr double kBar = 20;
-    double largest = 0;
-    std::size_t width = 0;
-    std::vector<std::string> names;
-    for (const Json& row : *rows) {
-      largest = std::max(largest, std::abs(number_at(row, "difference")));
-      const std::string text = text_at(row, "text");
-      names.push_back(text.empty() ? fmt::format("token {:.0f}", number_at(row, "id"))
-                                   : fmt::format("'{}'", printable(text)));
-      width = std::max(width, display_width(names.back()));
-    }
-    if (!(largest > 0)) return;
-    line(painted("tokens that moved most (share of prompts)", Colour::Bold, options_));
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      const Json& row = (*rows)[i];
-      const double difference = number_at(row, "difference");
-      const auto length =
-          static_cast<std::size_t>(std::ceil(kBar * std::abs(difference) / largest));
-      line(fmt::format("  {}  {:>6.2f}% -> {:>6.2f}%  {:+.2f}  {}", padded(names[i], width),
-                       100 * number_at(row, "reference_share"),
-                       100 * number_at(row, "window_share"), 100 * difference,
-                       std::string(length, difference > 0 ? '+' : '-')));
-    }
+    const std::vector<std::string> chart = contribution_chart(report_);
+    if (chart.empty()) return;
+    line(painted(kChartTitle, Colour::Bold, options_));
+    for (const std::string& bar : chart) line("  " + bar);
     line("");
   }
 
