@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/io/safetensors_writer.h"
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -67,19 +66,24 @@ std::string header_text(const std::vector<TensorSpec>& specs,
 
 }  // namespace
 
+std::string safetensors_header(const std::vector<TensorSpec>& specs,
+                               const std::map<std::string, std::string>& metadata,
+                               const std::filesystem::path& path) {
+  const std::string text = header_text(specs, metadata, path);
+  std::string out;
+  for (std::size_t i = 0; i < 8; ++i)
+    out += static_cast<char>(static_cast<unsigned char>((text.size() >> (8 * i)) & 0xFF));
+  return out + text;
+}
+
 SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<TensorSpec> specs,
                                      const std::map<std::string, std::string>& metadata)
     : path_(std::move(path)), specs_(std::move(specs)) {
-  const std::string header = header_text(specs_, metadata, path_);
+  const std::string header = safetensors_header(specs_, metadata, path_);
   if (!specs_.empty()) missing_ = bytes_of(specs_.front(), path_);
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (descriptor_ < 0) throw write_error(path_, errno);
-  std::array<std::byte, 8> length;
-  for (std::size_t i = 0; i < length.size(); ++i) {
-    length[i] = static_cast<std::byte>((header.size() >> (8 * i)) & 0xFF);
-  }
   try {
-    write(length);
     write(std::as_bytes(std::span(header)));
   } catch (...) {  // the destructor does not run for a half-built object
     ::close(descriptor_);

@@ -23,6 +23,13 @@ struct TensorSpec {
   std::vector<std::int64_t> shape;
 };
 
+/// What a file of these tensors begins with: the size of the header and the header, padded with
+/// spaces so that the data begins at a multiple of 8. Internal Error for duplicate or reserved
+/// names and impossible shapes; `path` is for its message.
+[[nodiscard]] std::string safetensors_header(const std::vector<TensorSpec>& specs,
+                                             const std::map<std::string, std::string>& metadata,
+                                             const std::filesystem::path& path);
+
 /// One file in the making. The header is written first, then the bytes in the order of the specs;
 /// a file that was not finished is removed by the destructor. Errors (path exists, no permission,
 /// disk full) are input Errors that name the path; duplicate names and wrong byte counts internal.

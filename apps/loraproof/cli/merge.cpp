@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/commands/merge.h"
+
+#include <memory>
+
+#include "cli/cli.h"
+
+namespace loraproof::cli {
+
+RunCommand add_merge(CLI::App& app) {
+  auto options = std::make_shared<commands::MergeOptions>();
+  app.add_option("--base", options->base, "Base model: a folder, or org/name in the local cache")
+      ->type_name("DIR")
+      ->required();
+  app.add_option("--adapter", options->adapters, "Adapter to merge; repeatable")
+      ->type_name("[NAME=]DIR")
+      ->allow_extra_args(false)
+      ->required();
+  app.add_option("--weight", options->weights,
+                 "How much of an adapter, or of all: NAME=W or W (default 1); repeatable")
+      ->type_name("[NAME=]W")
+      ->allow_extra_args(false);
+  app.add_option("--out", options->out, "Folder of the merged model; must not exist")
+      ->type_name("DIR")
+      ->required();
+  app.add_flag("--force", options->force, "Replace --out");
+  app.add_option("--dtype", options->dtype, "Type of the merged weights; keep: as in the base")
+      ->check(CLI::IsMember({"keep", "bf16", "fp16", "fp32"}))
+      ->capture_default_str();
+  app.add_option("--threads", options->threads, "Threads that compute (0: one for each core)")
+      ->check(CLI::Range(0, 256))
+      ->capture_default_str();
+  app.add_flag("--dry-run", options->dry_run, "Say what would be written, write nothing");
+  add_policy_flags(app, options->policy);
+  return [options](commands::Context& context) { return commands::merge(*options, context); };
+}
+
+}  // namespace loraproof::cli

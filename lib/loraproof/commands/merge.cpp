@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/commands/merge.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <fmt/format.h>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "loraproof/adapter/digest.h"
+#include "loraproof/adapter/zero_effect.h"
+#include "loraproof/commands/merge_measures.h"
+#include "loraproof/core/error.h"
+#include "loraproof/core/file.h"
+#include "loraproof/io/checkpoint.h"
+#include "loraproof/io/digest.h"
+#include "loraproof/io/model_folder.h"
+#include "loraproof/merge/layout.h"
+#include "loraproof/report/gate.h"
+
+namespace loraproof::commands {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kMergeSchema = "loraproof.merge/1";
+
+std::optional<io::DType> dtype_of(const std::string& name) {
+  if (name == "bf16") return io::DType::BF16;
+  if (name == "fp16") return io::DType::F16;
+  if (name == "fp32") return io::DType::F32;
+  return std::nullopt;
+}
+
+double number_of(const std::string& text) {
+  double value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code == std::errc() && end == text.data() + text.size() && std::isfinite(value)) return value;
+  throw usage_error({.message = "not a number", .where = "--weight", .found = text});
+}
+
+// By adapter, in their order.
+std::vector<double> weights_of(const MergeOptions& options,
+                               const std::vector<AdapterInput>& adapters) {
+  std::vector<double> weights(adapters.size(), 1.0);
+  for (const std::string& spec : options.weights) {
+    const std::size_t equals = spec.rfind('=');
+    if (equals == spec.npos) {
+      std::ranges::fill(weights, number_of(spec));
+      continue;
+    }
+    const std::string name = spec.substr(0, equals);
+    const auto found = std::ranges::find(adapters, name, &AdapterInput::name);
+    if (found == adapters.end())
+      throw usage_error({.message = "no adapter of this name", .where = "--weight", .found = name});
+    weights[static_cast<std::size_t>(found - adapters.begin())] =
+        number_of(spec.substr(equals + 1));
+  }
+  return weights;
+}
+
+std::vector<AdapterInput> open_adapters(const MergeOptions& options) {
+  std::vector<AdapterInput> adapters;
+  std::set<std::string> names;
+  for (const std::string& spec : options.adapters) {
+    adapters.push_back(open_adapter(spec));
+    if (names.insert(adapters.back().name).second) continue;
+    throw usage_error({.message = "two adapters of one name",
+                       .where = "--adapter",
+                       .found = adapters.back().name,
+                       .hint = "give one another: --adapter NAME=DIR"});
+  }
+  return adapters;
+}
+
+// The output must not lie in an input, nor be one: their files are read while it is written.
+void expect_apart(const fs::path& out, const fs::path& input) {
+  const auto whole = [](const fs::path& path) { return fs::weakly_canonical(path); };
+  const fs::path inner = whole(out), outer = whole(input);
+  if (std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first != outer.end())
+    return;
+  throw usage_error({.message = "the output would lie in an input, which is read meanwhile",
+                     .where = "--out",
+                     .found = out.string()});
+}
+
+class Merger {
+ public:
+  Merger(const MergeOptions& options, Context& context)
+      : options_(options),
+        context_(context),
+        policy_(load_policy(options.policy, Json::object(), "")),
+        folder_(io::resolve_model_folder(options.base)),
+        config_(read_json_file(folder_ / "config.json")),
+        base_(io::Checkpoint::open(folder_)),
+        adapters_(open_adapters(options)),
+        weights_(weights_of(options, adapters_)),
+        dtype_(dtype_of(options.dtype)) {
+    expect_apart(options.out, folder_);
+    for (const AdapterInput& adapter : adapters_) expect_apart(options.out, adapter.folder);
+    if (fs::exists(options.out) && !options.force) {
+      throw input_error({.message = "already exists",
+                         .file = options.out.string(),
+                         .hint = "pass --force to replace it"});
+    }
+  }
+
+  report::Report run() {
+    report_.tool.version = kVersion;
+    report_.command = "merge";
+    land();
+    if (any_failed()) return std::move(report_);
+    std::vector<merge::MergeAdapter> landed;
+    for (std::size_t i = 0; i < adapters_.size(); ++i)
+      landed.push_back({adapters_[i].name, &placements_[i], weights_[i]});
+    plan_ = merge::plan_merge(base_, layouts_.front(), landed, dtype_);
+    judge(plan_measures(plan_));
+    report_.metrics["plan"] = plan_metrics(plan_);
+    if (!options_.dry_run && !any_failed()) write();
+    return std::move(report_);
+  }
+
+ private:
+  void land() {
+    report_.inputs.push_back({"base", folder_.string(), ""});
+    for (const AdapterInput& adapter : adapters_) {
+      const adapter::AdapterIdentity identity = adapter::identify(adapter.config, adapter.weights);
+      digests_.push_back(io::combined_digest(identity.tensors));
+      report_.inputs.push_back({"adapter", adapter.folder.string(), digests_.back()});
+      layouts_.push_back(merge::layout_of(base_, config_, adapter.weights));
+      if (layouts_.back().prefix != layouts_.front().prefix) {
+        throw input_error({.message = "the adapters name the base's modules in different ways",
+                           .file = adapter.folder.string(),
+                           .expected = layouts_.front().prefix,
+                           .found = layouts_.back().prefix});
+      }
+    }
+    for (const AdapterInput& adapter : adapters_) {
+      placements_.push_back(
+          adapter::place(adapter.config, adapter.weights, layouts_.front().modules));
+      Measures measures = landing_measures(placements_.back());
+      append(measures,
+             zero_effect_measures(adapter::find_zero_effect(
+                 placements_.back().modules, adapter::delta_norms(placements_.back().modules))));
+      judge(adapters_.size() > 1 ? with_subject(std::move(measures), adapter.name)
+                                 : std::move(measures));
+    }
+  }
+
+  void write() {
+    AtomicFolder output(options_.out, options_.force);
+    const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    const std::vector<merge::FileResult> files = merge::write_weights(
+        plan_, {output.staging(), options_.threads > 0 ? options_.threads : cores},
+        context_.progress);
+    judge(merge_measures(files));
+    report_.metrics["modules"] = module_metrics(files);
+    if (any_failed()) return;  // the staging folder goes with `output`
+    const merge::SideFiles side =
+        merge::copy_side_files(folder_, plan_, adapters_.front().folder, output.staging());
+    judge(side_file_measures(side));
+    describe(output.staging(), files, side);
+    merge::write_config(folder_, plan_, dtype_, output.staging());
+    output.commit();
+  }
+
+  void describe(const fs::path& folder, const std::vector<merge::FileResult>& files,
+                const merge::SideFiles& side) {
+    Json adapters = Json::array(), written = Json::object();
+    for (std::size_t i = 0; i < adapters_.size(); ++i) {
+      adapters.push_back({{"name", adapters_[i].name},
+                          {"sha256", digests_[i]},
+                          {"weight", weights_[i]},
+                          {"r", adapters_[i].config.r},
+                          {"lora_alpha", adapters_[i].config.lora_alpha}});
+    }
+    for (const merge::FileResult& file : files) written[file.name] = file.sha256;
+    const Json record = {{"schema", kMergeSchema},
+                         {"tool", {{"name", "loraproof"}, {"version", kVersion}}},
+                         {"base", config_.value("_name_or_path", folder_.filename().string())},
+                         {"adapters", std::move(adapters)},
+                         {"dtype", options_.dtype},
+                         {"files", std::move(written)},
+                         {"plan", report_.metrics["plan"]},
+                         {"modules", report_.metrics["modules"]}};
+    write_file_atomically(folder / "merge.json", record.dump(2) + "\n");
+    write_file_atomically(folder / "README.md",
+                          merged_model_card(folder_.filename().string(), adapters_));
+    report_.metrics["output"] = {{"files", record["files"]},
+                                 {"copied", side.copied},
+                                 {"from_adapter", side.from_adapter},
+                                 {"left_out", side.left_out}};
+  }
+
+  void judge(const Measures& measures) {
+    for (report::Check& check : report::gate(measures, policy_))
+      report_.checks.push_back(std::move(check));
+  }
+  [[nodiscard]] bool any_failed() const {
+    return std::ranges::count(report_.checks, report::Status::Fail, &report::Check::status) > 0;
+  }
+
+  const MergeOptions& options_;
+  Context& context_;
+  report::Policy policy_;
+  fs::path folder_;
+  Json config_;
+  io::Checkpoint base_;
+  std::vector<AdapterInput> adapters_;
+  std::vector<double> weights_;
+  std::optional<io::DType> dtype_;
+  std::vector<std::string> digests_;
+  std::vector<merge::BaseLayout> layouts_;
+  std::vector<adapter::Placement> placements_;
+  merge::MergePlan plan_;
+  report::Report report_;
+};
+
+}  // namespace
+
+report::Report merge(const MergeOptions& options, Context& context) {
+  return Merger(options, context).run();
+}
+
+}  // namespace loraproof::commands

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// `loraproof merge`: base and adapters as one checkpoint, every element rounded once, and what the
+// rounding left of the adapters. No libtorch.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "loraproof/commands/context.h"
+
+namespace loraproof::commands {
+
+struct MergeOptions {
+  std::string base;
+  std::vector<std::string> adapters;  ///< DIR, or NAME=DIR
+  std::vector<std::string> weights;   ///< NAME=W, or W for all; default 1
+  std::filesystem::path out;
+  bool force = false;          ///< replace `out`
+  std::string dtype = "keep";  ///< keep, bf16, fp16 or fp32
+  int threads = 0;             ///< that compute; 0: one for each core
+  bool dry_run = false;        ///< say what would be written
+  PolicyOptions policy;
+};
+
+/// Writes `out` only where no check failed. Errors as those of reading and writing.
+[[nodiscard]] report::Report merge(const MergeOptions& options, Context& context);
+
+}  // namespace loraproof::commands

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/merge/low_rank.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <optional>
+
+#include "loraproof/merge/rounding.h"
+
+#if defined(__x86_64__)
+#define LORAPROOF_FOR_AVX512 [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,fma")]]
+#define LORAPROOF_FOR_AVX2 [[gnu::target("avx2,fma")]]
+__extension__ typedef __float128 Quad;
+#else
+using Quad = long double;
+#endif
+
+namespace loraproof::merge {
+namespace {
+
+constexpr std::int64_t kRows = 4;    // rows that share each load of the right factor
+constexpr std::int64_t kInner = 4;   // inner indices for each load and store of the sums
+constexpr std::int64_t kTile = 512;  // columns; the sums of a tile stay in the first-level cache
+constexpr double kUnit = 0x1p-53;
+
+struct Product {
+  const double* left;  // [kRows, rank], scaled
+  const double* right;
+  double* sums;  // [kRows, columns]
+  std::int64_t rank;
+  std::int64_t columns;
+};
+
+// sums += left · right for kRows rows.
+[[gnu::always_inline]] inline void add_product(const Product& p) {
+  for (std::int64_t begin = 0; begin < p.columns; begin += kTile) {
+    const std::int64_t width = std::min(kTile, p.columns - begin);
+    double* __restrict s0 = p.sums + begin;
+    double* __restrict s1 = s0 + p.columns;
+    double* __restrict s2 = s1 + p.columns;
+    double* __restrict s3 = s2 + p.columns;
+    std::int64_t k = 0;
+    for (; k + kInner <= p.rank; k += kInner) {
+      const double* __restrict a = p.right + k * p.columns + begin;
+      const double* __restrict b = a + p.columns;
+      const double* __restrict c = b + p.columns;
+      const double* __restrict d = c + p.columns;
+      const double* l0 = p.left + k;
+      const double* l1 = l0 + p.rank;
+      const double* l2 = l1 + p.rank;
+      const double* l3 = l2 + p.rank;
+      for (std::int64_t j = 0; j < width; ++j) {
+        s0[j] += l0[0] * a[j] + l0[1] * b[j] + l0[2] * c[j] + l0[3] * d[j];
+        s1[j] += l1[0] * a[j] + l1[1] * b[j] + l1[2] * c[j] + l1[3] * d[j];
+        s2[j] += l2[0] * a[j] + l2[1] * b[j] + l2[2] * c[j] + l2[3] * d[j];
+        s3[j] += l3[0] * a[j] + l3[1] * b[j] + l3[2] * c[j] + l3[3] * d[j];
+      }
+    }
+    for (; k < p.rank; ++k) {
+      const double* __restrict a = p.right + k * p.columns + begin;
+      const double l0 = p.left[k], l1 = p.left[p.rank + k];
+      const double l2 = p.left[2 * p.rank + k], l3 = p.left[3 * p.rank + k];
+      for (std::int64_t j = 0; j < width; ++j) {
+        s0[j] += l0 * a[j];
+        s1[j] += l1 * a[j];
+        s2[j] += l2 * a[j];
+        s3[j] += l3 * a[j];
+      }
+    }
+  }
+}
+
+void add_product_any(const Product& p) { add_product(p); }
+#if defined(__x86_64__)
+LORAPROOF_FOR_AVX512 void add_product_avx512(const Product& p) { add_product(p); }
+LORAPROOF_FOR_AVX2 void add_product_avx2(const Product& p) { add_product(p); }
+#endif
+
+using AddProduct = void (*)(const Product&);
+AddProduct choose_add_product() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+    return &add_product_avx512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &add_product_avx2;
+#endif
+  return &add_product_any;
+}
+
+// To the f64 towards zero, its last bit set unless exact: rounds to any type of weights as the f128
+// value would.
+double odd_f64(Quad value) {
+  const auto nearest = static_cast<double>(value);
+  if (static_cast<Quad>(nearest) == value || !std::isfinite(nearest)) return nearest;
+  auto bits = std::bit_cast<std::uint64_t>(nearest);
+  const bool beyond =
+      value > 0 ? static_cast<Quad>(nearest) > value : static_cast<Quad>(nearest) < value;
+  bits -= beyond ? 1 : 0;
+  return std::bit_cast<double>(bits | 1U);
+}
+
+Quad root(Quad value) {
+  const auto near = static_cast<Quad>(std::sqrt(static_cast<double>(value)));
+  return near == 0 ? near : (near + value / near) / 2;  // one step of Newton: about 106 bits
+}
+
+class RowMerger {
+ public:
+  RowMerger(const WeightMerge& weight, std::int64_t first)
+      : weight_(weight), at_(first), columns_(static_cast<std::size_t>(weight.columns)) {
+    base_.resize(kRows * columns_);
+    sums_.resize(kRows * columns_);
+    values_.resize(columns_);
+    stored_.resize(columns_);
+  }
+
+  void merge(std::int64_t count, std::span<std::byte> bytes) {
+    const std::size_t in_size = io::size_of(weight_.base->dtype) * columns_;
+    const std::size_t out_size = io::size_of(weight_.out) * columns_;
+    for (std::int64_t row = 0; row < count; row += kRows) {
+      const auto rows = static_cast<std::size_t>(std::min(kRows, count - row));
+      const auto place = static_cast<std::size_t>(at_ + row);
+      widen(weight_.base->dtype, weight_.base->bytes.subspan(place * in_size, rows * in_size),
+            std::span(base_).first(rows * columns_));
+      if (weight_.change != nullptr) sum_changes(place, rows);
+      for (std::size_t i = 0; i < rows; ++i) {
+        finish_row(i, place + i,
+                   bytes.subspan((static_cast<std::size_t>(row) + i) * out_size, out_size));
+      }
+    }
+  }
+
+  MergeSums sums;
+
+ private:
+  void sum_changes(std::size_t place, std::size_t rows) {
+    const auto rank = static_cast<std::size_t>(weight_.change->rank());
+    left_.assign(kRows * rank, 0.0);
+    for (std::size_t i = 0; i < rows; ++i) {
+      for (std::size_t k = 0; k < rank; ++k)
+        left_[i * rank + k] =
+            weight_.change->left[(place + i) * rank + k] * weight_.change->scale[k];
+    }
+    std::ranges::fill(sums_, 0.0);
+    static const AddProduct add = choose_add_product();
+    add({left_.data(), weight_.change->right.data(), sums_.data(), weight_.change->rank(),
+         weight_.columns});
+  }
+
+  void finish_row(std::size_t i, std::size_t row, std::span<std::byte> bytes) {
+    const std::span base = std::span(base_).subspan(i * columns_, columns_);
+    const std::span change = std::span(sums_).subspan(i * columns_, columns_);
+    double factor = 1, slack = 0;
+    if (weight_.change == nullptr) {
+      std::ranges::copy(base, values_.begin());
+    } else if (weight_.magnitude.empty()) {
+      for (std::size_t j = 0; j < columns_; ++j) values_[j] = base[j] + change[j];
+    } else {
+      double squares = 0;
+      for (std::size_t j = 0; j < columns_; ++j) {
+        values_[j] = base[j] + change[j];
+        squares += values_[j] * values_[j];
+      }
+      factor = weight_.magnitude[row] / std::sqrt(squares);
+      slack = static_cast<double>(columns_) * kUnit;
+      for (double& value : values_) value *= factor;
+    }
+    round_to(weight_.out, values_, bytes);
+    if (weight_.change != nullptr) decide_ties(i, row, slack, bytes);
+    widen(weight_.out, bytes, stored_);
+    add_sums(base);
+  }
+
+  // Where rounding errors of the sum could decide, the element is computed again in f128.
+  void decide_ties(std::size_t i, std::size_t row, double slack, std::span<std::byte> bytes) {
+    const std::size_t size = io::size_of(weight_.out);
+    std::optional<Quad> factor;
+    for (std::size_t j = 0; j < columns_; ++j) {
+      if (!may_be_undecided(weight_.out, values_[j])) continue;
+      const double error = error_of(i, j) + slack * std::fabs(values_[j]);
+      if (!is_undecided(weight_.out, values_[j], error)) continue;
+      ++sums.undecided;
+      Quad value = exact(i, row, j);
+      if (!weight_.magnitude.empty()) {
+        if (!factor) factor = exact_factor(i, row);
+        value *= *factor;
+      }
+      const double odd = odd_f64(value);
+      round_to(weight_.out, std::span(&odd, 1), bytes.subspan(j * size, size));
+    }
+  }
+
+  [[nodiscard]] Quad exact(std::size_t i, std::size_t row, std::size_t j) const {
+    const LowRank& change = *weight_.change;
+    const auto rank = static_cast<std::size_t>(change.rank());
+    Quad value = base_[i * columns_ + j];
+    // One division for each run of equal scales, so that a sum that is a tie stays one.
+    for (std::size_t k = 0; k < rank;) {
+      const double numerator = change.numerator[k], denominator = change.denominator[k];
+      Quad products = 0;
+      for (; k < rank && change.numerator[k] == numerator && change.denominator[k] == denominator;
+           ++k) {
+        products += static_cast<Quad>(change.left[row * rank + k]) * change.right[k * columns_ + j];
+      }
+      value += products * numerator / denominator;
+    }
+    return value;
+  }
+
+  [[nodiscard]] Quad exact_factor(std::size_t i, std::size_t row) const {
+    Quad squares = 0;
+    for (std::size_t j = 0; j < columns_; ++j) {
+      const Quad value = exact(i, row, j);
+      squares += value * value;
+    }
+    return static_cast<Quad>(weight_.magnitude[row]) / root(squares);
+  }
+
+  // Of W + D before DoRA's factor, times at least that factor's share: a sum of rank + 1 terms.
+  [[nodiscard]] double error_of(std::size_t i, std::size_t j) const {
+    const auto rank = static_cast<std::size_t>(weight_.change->rank());
+    double magnitudes = std::fabs(base_[i * columns_ + j]);
+    for (std::size_t k = 0; k < rank; ++k) {
+      magnitudes += std::fabs(left_[i * rank + k] * weight_.change->right[k * columns_ + j]);
+    }
+    const double whole = base_[i * columns_ + j] + sums_[i * columns_ + j];
+    const double factor = whole == 0 ? 1 : std::fabs(values_[j] / whole);
+    return static_cast<double>(rank + 8) * kUnit * magnitudes * factor;
+  }
+
+  void add_sums(std::span<const double> base) {
+    sums.elements += static_cast<std::int64_t>(columns_);
+    for (std::size_t j = 0; j < columns_; ++j) {
+      if (!std::isfinite(stored_[j])) {
+        ++sums.non_finite;
+        continue;
+      }
+      const double intended = values_[j] - base[j], actual = stored_[j] - base[j];
+      sums.changed += actual != 0 ? 1 : 0;
+      sums.intended2 += intended * intended;
+      sums.survived += intended * actual;
+      sums.actual2 += actual * actual;
+      sums.base2 += base[j] * base[j];
+    }
+  }
+
+  const WeightMerge& weight_;
+  std::int64_t at_;
+  std::size_t columns_;
+  std::vector<double> base_, sums_, values_, stored_, left_;
+};
+
+void append_turned(std::vector<double>& out, const std::vector<double>& values, std::int64_t rows,
+                   std::int64_t columns) {
+  for (std::int64_t column = 0; column < columns; ++column) {
+    for (std::int64_t row = 0; row < rows; ++row)
+      out.push_back(values[static_cast<std::size_t>(row * columns + column)]);
+  }
+}
+
+std::vector<double> values_of(const io::TensorView& view) {
+  std::vector<double> values(static_cast<std::size_t>(view.numel()));
+  widen(view.dtype, view.bytes, values);
+  return values;
+}
+
+}  // namespace
+
+void LowRank::add(const io::TensorView& left_view, bool transpose_left,
+                  const io::TensorView& right_view, bool transpose_right, double scaling) {
+  const std::int64_t more = transpose_left ? left_view.shape.front() : left_view.shape.back();
+  const std::int64_t before = rank();
+  const std::vector<double> stored_left = values_of(left_view);
+  std::vector<double> turned;
+  if (transpose_left) append_turned(turned, stored_left, more, rows);
+  const std::vector<double>& fresh = transpose_left ? turned : stored_left;
+  std::vector<double> wide;
+  wide.reserve(static_cast<std::size_t>(rows * (before + more)));
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const auto old = left.begin() + row * before;
+    wide.insert(wide.end(), old, old + before);
+    const auto added = fresh.begin() + row * more;
+    wide.insert(wide.end(), added, added + more);
+  }
+  left = std::move(wide);
+  const std::vector<double> stored_right = values_of(right_view);
+  if (transpose_right) {
+    append_turned(right, stored_right, columns, more);
+  } else {
+    right.insert(right.end(), stored_right.begin(), stored_right.end());
+  }
+  add_scale(scaling, more);
+}
+
+void LowRank::add_scale(double scaling, std::int64_t inner) {
+  // alpha / r, unless it is something else (rsLoRA's alpha / sqrt(r), a weight).
+  const auto r = static_cast<double>(inner);
+  const double alpha = std::round(scaling * r);
+  const bool is_ratio = alpha / r == scaling;
+  const auto count = static_cast<std::size_t>(inner);
+  scale.insert(scale.end(), count, scaling);
+  numerator.insert(numerator.end(), count, is_ratio ? alpha : scaling);
+  denominator.insert(denominator.end(), count, is_ratio ? r : 1.0);
+}
+
+MergeSums& MergeSums::operator+=(const MergeSums& other) {
+  elements += other.elements;
+  changed += other.changed;
+  undecided += other.undecided;
+  non_finite += other.non_finite;
+  intended2 += other.intended2;
+  survived += other.survived;
+  actual2 += other.actual2;
+  base2 += other.base2;
+  return *this;
+}
+
+double MergeSums::survival() const { return intended2 > 0 ? survived / intended2 : 1; }
+
+double MergeSums::noise() const {
+  if (intended2 <= 0) return 0;
+  return std::sqrt(std::max(0.0, actual2 - survived * survived / intended2) / intended2);
+}
+
+MergeSums merge_rows(const WeightMerge& weight, std::int64_t first, std::int64_t count,
+                     std::span<std::byte> bytes) {
+  RowMerger merger(weight, first);
+  merger.merge(count, bytes);
+  return merger.sums;
+}
+
+}  // namespace loraproof::merge

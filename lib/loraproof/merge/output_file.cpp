@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/merge/output_file.h"
+
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <mutex>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
+#include "loraproof/core/digest.h"
+#include "loraproof/core/error.h"
+
+namespace loraproof::merge {
+namespace {
+
+constexpr std::size_t kMostWaiting = 4;  // blocks that the digest may lag behind
+
+Error write_error(const std::filesystem::path& path, int code) {
+  const bool full = code == ENOSPC || code == EDQUOT || code == EFBIG;
+  return input_error({.message = fmt::format("cannot write: {}", std::strerror(code)),
+                      .file = path.string(),
+                      .hint = full ? "free space, or write elsewhere; nothing was left in --out"
+                                   : "check the folder; nothing was left in --out"});
+}
+
+}  // namespace
+
+struct OutputFile::Hasher {
+  struct Piece {
+    std::span<const std::byte> bytes;
+    std::shared_ptr<const void> owner;
+  };
+
+  Hasher() : thread([this] { run(); }) {}
+  ~Hasher() { end(); }
+
+  void add(Piece piece) {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return pieces.size() < kMostWaiting; });
+    pieces.push_back(std::move(piece));
+    changed.notify_all();
+  }
+  void end() {
+    {
+      const std::lock_guard lock(mutex);
+      ended = true;
+      changed.notify_all();
+    }
+    if (thread.joinable()) thread.join();
+  }
+  void run() {
+    for (;;) {
+      Piece piece;
+      {
+        std::unique_lock lock(mutex);
+        changed.wait(lock, [&] { return !pieces.empty() || ended; });
+        if (pieces.empty()) return;
+        piece = std::move(pieces.front());
+        pieces.pop_front();
+        changed.notify_all();
+      }
+      sha.update(piece.bytes);
+    }
+  }
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<Piece> pieces;
+  bool ended = false;
+  Sha256 sha;
+  std::thread thread;
+};
+
+OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) throw write_error(path_, errno);
+  hasher_ = std::make_unique<Hasher>();
+}
+
+OutputFile::~OutputFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void OutputFile::append(std::span<const std::byte> bytes,
+                        const std::shared_ptr<const void>& owner) {
+  hasher_->add({bytes, owner});  // which may be done before the bytes are written
+  for (std::span<const std::byte> rest = bytes; !rest.empty();) {
+    const ssize_t count = ::write(descriptor_, rest.data(), rest.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw write_error(path_, errno);
+    rest = rest.subspan(static_cast<std::size_t>(count));
+  }
+#ifdef __linux__
+  // Begins to flush now, while the next blocks are computed.
+  ::sync_file_range(descriptor_, static_cast<off64_t>(written_), static_cast<off64_t>(bytes.size()),
+                    SYNC_FILE_RANGE_WRITE);
+#endif
+  written_ += bytes.size();
+}
+
+std::string OutputFile::finish() {
+  if (::fsync(descriptor_) != 0) throw write_error(path_, errno);
+  if (::close(std::exchange(descriptor_, -1)) != 0) throw write_error(path_, errno);
+  hasher_->end();
+  return hasher_->sha.finish();
+}
+
+}  // namespace loraproof::merge

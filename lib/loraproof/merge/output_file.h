@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// A new file that is written in order, with its digest taken on a thread of its own. For this
+// module only.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace loraproof::merge {
+
+class OutputFile {
+ public:
+  /// Creates it; an existing file is an input Error.
+  explicit OutputFile(std::filesystem::path path);
+  ~OutputFile();
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  /// Appends the bytes. `owner` keeps them alive until their digest has been taken.
+  void append(std::span<const std::byte> bytes, const std::shared_ptr<const void>& owner);
+  /// Flushes to disk, closes; "sha256:..." of all bytes.
+  [[nodiscard]] std::string finish();
+
+ private:
+  struct Hasher;
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::uint64_t written_ = 0;
+  std::unique_ptr<Hasher> hasher_;
+};
+
+}  // namespace loraproof::merge

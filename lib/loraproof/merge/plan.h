@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a merge will write: every file with its tensors, and for each tensor where its values come
+// from. Made from headers and the adapters' factors; no weight of the base is read.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "loraproof/adapter/placement.h"
+#include "loraproof/io/checkpoint.h"
+#include "loraproof/io/safetensors_writer.h"
+#include "loraproof/merge/layout.h"
+#include "loraproof/merge/low_rank.h"
+
+namespace loraproof::merge {
+
+/// An adapter that landed on the base without a failed finding.
+struct MergeAdapter {
+  std::string name;
+  const adapter::Placement* placement = nullptr;
+  double weight = 1;  ///< --weight
+};
+
+/// One tensor of the output.
+struct PlannedTensor {
+  io::TensorSpec spec;
+  const io::TensorView* source = nullptr;  ///< whose values it starts from: base or adapter
+  std::string module;                      ///< PEFT's path, where an adapter touches it
+  LowRank change;                          ///< empty: none
+  std::vector<double> magnitude;           ///< DoRA
+  bool replaced = false;                   ///< `source` is the adapter's
+
+  [[nodiscard]] bool is_copy() const { return change.empty() && source->dtype == spec.dtype; }
+  [[nodiscard]] bool is_touched() const { return replaced || !change.empty(); }
+};
+
+struct PlannedFile {
+  std::string name;
+  const io::SafetensorsFile* source = nullptr;
+  std::vector<PlannedTensor> tensors;  ///< in the order of their bytes
+  bool same_header = true;             ///< names, types and shapes are the source's
+};
+
+struct MergePlan {
+  std::vector<PlannedFile> files;
+  /// Name of the head's own tensor, where the base ties it to the embedding and the merge changes
+  /// one of them: the config must then say tie_word_embeddings = false.
+  std::string untied_head;
+  std::uint64_t output_bytes = 0;
+  std::int64_t touched = 0;
+};
+
+/// `out`: the type of all floating weights; nullopt: each keeps its own. Input Error, naming the
+/// tensor, for what these adapters can't do together (two with DoRA or two replacements on one
+/// weight), for a bias where the base has none, and for stored types that are no floats.
+[[nodiscard]] MergePlan plan_merge(const io::Checkpoint& base, const BaseLayout& layout,
+                                   const std::vector<MergeAdapter>& adapters,
+                                   std::optional<io::DType> out);
+
+}  // namespace loraproof::merge

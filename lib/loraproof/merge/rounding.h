@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// From stored values to f64 and back, rounded once. The way back never goes through a narrower
+// type first: f64 -> f32 -> bf16 rounds twice and is wrong by one unit in the last place at some
+// values.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "loraproof/io/tensor_view.h"
+
+namespace loraproof::merge {
+
+/// BF16, F16, F32 and F64, the types of weights that a merge computes with.
+[[nodiscard]] bool is_mergeable(io::DType dtype);
+
+/// Values of consecutive elements, exactly. `bytes`: as many elements as `out` has.
+void widen(io::DType dtype, std::span<const std::byte> bytes, std::span<double> out);
+
+/// The nearest value of `dtype` (F64 excluded), ties to even, overflow to infinity (IEEE 754
+/// roundTiesToEven), written to `bytes`, one element for each value.
+void round_to(io::DType dtype, std::span<const double> values, std::span<std::byte> bytes);
+
+/// True where `value` lies so near the middle between two neighbours of `dtype` that an error of
+/// `error` (absolute, at least 0) could decide the rounding.
+[[nodiscard]] bool is_undecided(io::DType dtype, double value, double error);
+
+/// Which values have to be looked at with is_undecided: cheap, true for one in thousands.
+[[nodiscard]] bool may_be_undecided(io::DType dtype, double value);
+
+}  // namespace loraproof::merge

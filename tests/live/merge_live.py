@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Compares `merge` with float64 truth and with PEFT: merge_live.py --binary LORAPROOF --work FOLDER
+
+Tiny random models of several architectures, with adapters of several kinds. Every element of a merged weight must be the float64
+value rounded once; where PEFT rounds once too (its default merge of a plain linear layer) it must be PEFT's. Everything an
+adapter does not touch keeps its bytes. transformers must load the folder and give PEFT's logits.
+"""
+import argparse
+import dataclasses
+import pathlib
+import sys
+import warnings
+
+from live_support import Tally, fresh_folder, generator, read_json, run, skip
+
+try:
+    import torch
+    import transformers
+    from peft import LoraConfig, PeftModel, get_peft_model
+    from safetensors.torch import load_file
+    from zoo_adapters import randomise
+except ImportError as error:
+    sys.exit(skip(f"skipped: {error}"))
+
+DIMENSIONS = {"vocab_size": 96, "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2}
+LLAMA = {**DIMENSIONS, "hidden_size": 48, "intermediate_size": 72, "num_hidden_layers": 2, "num_attention_heads": 4,
+         "num_key_value_heads": 2}
+MODELS = {
+    "llama": (transformers.LlamaConfig, {**LLAMA, "tie_word_embeddings": False}),
+    "llama-tied": (transformers.LlamaConfig, {**LLAMA, "tie_word_embeddings": True}),
+    "mistral": (transformers.MistralConfig, {**LLAMA, "tie_word_embeddings": False}),
+    "qwen2": (transformers.Qwen2Config, {**LLAMA, "tie_word_embeddings": False}),
+    "gemma": (transformers.GemmaConfig, {**LLAMA, "head_dim": 12}),
+    "gpt2": (transformers.GPT2Config, {**DIMENSIONS, "n_embd": 48, "n_layer": 2, "n_head": 4, "n_positions": 64}),
+    "phi3": (transformers.Phi3Config, {**LLAMA, "pad_token_id": 0, "tie_word_embeddings": False}),
+    "mixtral": (transformers.MixtralConfig, {**LLAMA, "num_local_experts": 4, "tie_word_embeddings": False}),
+    "qwen3-moe": (transformers.Qwen3MoeConfig, {**LLAMA, "head_dim": 12, "moe_intermediate_size": 24, "num_experts": 4,
+                                                "num_experts_per_tok": 2, "tie_word_embeddings": False}),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str
+    model: str
+    settings: dict
+    dtype: torch.dtype = torch.bfloat16
+    flags: tuple = ()
+    equals_peft: bool = True  # PEFT rounds once too
+
+
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+LINEAR = "all-linear"
+F16, F32 = torch.float16, torch.float32
+CASES = [
+    Case("plain", "llama", {"target_modules": ATTENTION}),
+    Case("linear", "llama", {"target_modules": LINEAR}),
+    Case("linear-f16", "llama", {"target_modules": LINEAR}, F16),
+    Case("linear-f32", "llama", {"target_modules": LINEAR}, F32, equals_peft=False),
+    Case("to-f32", "llama", {"target_modules": LINEAR}, flags=("--dtype", "fp32"), equals_peft=False),
+    Case("to-f16", "mistral", {"target_modules": LINEAR}, flags=("--dtype", "fp16"), equals_peft=False),
+    Case("f32-to-bf16", "llama", {"target_modules": LINEAR}, F32, ("--dtype", "bf16"), equals_peft=False),
+    Case("rank-3", "mistral", {"target_modules": LINEAR, "r": 3, "lora_alpha": 16}),
+    Case("rank-1", "llama", {"target_modules": LINEAR, "r": 1, "lora_alpha": 5}),
+    Case("rslora", "mistral", {"target_modules": LINEAR, "use_rslora": True, "r": 5}),
+    Case("patterns", "llama", {"target_modules": LINEAR, "rank_pattern": {"q_proj": 2, "down_proj": 7}, "alpha_pattern": {"o_proj": 3}}),
+    Case("dora", "llama", {"target_modules": LINEAR, "use_dora": True}, equals_peft=False),
+    Case("dora-f32", "qwen2", {"target_modules": ATTENTION, "use_dora": True}, F32, equals_peft=False),
+    Case("qwen2-bias-all", "qwen2", {"target_modules": ATTENTION, "bias": "all"}),
+    Case("qwen2-bias-lora", "qwen2", {"target_modules": ["q_proj"], "bias": "lora_only"}),
+    Case("lora-bias", "qwen2", {"target_modules": ["q_proj", "k_proj"], "lora_bias": True}, equals_peft=False),
+    Case("gemma", "gemma", {"target_modules": LINEAR}),
+    Case("gemma-head", "gemma", {"target_modules": ["q_proj", "lm_head"]}),
+    Case("gpt2", "gpt2", {"target_modules": ["c_attn", "c_proj", "c_fc"], "fan_in_fan_out": True}),
+    Case("gpt2-embedding", "gpt2", {"target_modules": ["wte", "c_attn"], "fan_in_fan_out": True}, equals_peft=False),
+    Case("gpt2-f32", "gpt2", {"target_modules": ["c_attn"], "fan_in_fan_out": True}, F32, equals_peft=False),
+    Case("phi3-fused", "phi3", {"target_modules": ["qkv_proj", "gate_up_proj", "o_proj"]}),
+    Case("mixtral", "mixtral", {"target_modules": ATTENTION}),
+    Case("qwen3-moe", "qwen3-moe", {"target_modules": ATTENTION}),
+    Case("embedding", "llama", {"target_modules": ["embed_tokens", "q_proj"]}, equals_peft=False),
+    Case("head", "llama", {"target_modules": ["lm_head", "down_proj"]}),
+    Case("head-tied", "llama-tied", {"target_modules": ["lm_head", "down_proj"]}),
+    Case("embedding-tied", "llama-tied", {"target_modules": ["embed_tokens", "v_proj"]}, equals_peft=False),
+    Case("save-head", "llama", {"target_modules": ATTENTION, "modules_to_save": ["lm_head"]}),
+    Case("save-norm", "llama", {"target_modules": ATTENTION, "modules_to_save": ["input_layernorm"]}),
+    Case("save-embed-tied", "llama-tied", {"target_modules": ATTENTION, "modules_to_save": ["embed_tokens"]}),
+    Case("half", "llama", {"target_modules": LINEAR}, flags=("--weight", "0.5"), equals_peft=False),
+]
+
+
+def make_base(name, dtype, folder):
+    config_class, settings = MODELS[name]
+    config = config_class(**settings)
+    torch.manual_seed(17)
+    model = transformers.AutoModelForCausalLM.from_config(config).to(dtype)
+    with torch.no_grad():
+        random = generator(name)
+        for weight in model.parameters():
+            weight.copy_((torch.randn(weight.shape, generator=random) * 0.08 + (1 if weight.dim() == 1 else 0)).to(dtype))
+    model.save_pretrained(fresh_folder(folder))
+
+
+def make_adapter(case, base, folder):
+    model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **{"r": 4, "lora_alpha": 8, **case.settings}))
+        with torch.no_grad():
+            randomise(model, generator(case.name))
+        model.save_pretrained(fresh_folder(folder))
+
+
+def scale_of(config, module):
+    import re
+
+    def pattern(patterns, default):
+        for key, value in patterns.items():
+            if re.match(rf"(.*\.)?({key})$", module):
+                return value
+        return default
+
+    r = pattern(config["rank_pattern"], config["r"])
+    alpha = pattern(config["alpha_pattern"], config["lora_alpha"])
+    return alpha / r**0.5 if config["use_rslora"] else alpha / r
+
+
+def truth_of(base, adapter, config, conv1d, factor):
+    """Float64 value of every tensor that the adapter changes, by its stored name."""
+    prefix = "base_model.model."
+    stored = lambda path: next(name for name in (path, path.removeprefix("transformer.")) if f"{name}.weight" in base or name == "lm_head")
+    truth = {}
+    for key, value in adapter.items():
+        path = key.removeprefix(prefix)
+        for suffix, is_embedding in ((".lora_A.weight", False), (".lora_embedding_A", True)):
+            if not path.endswith(suffix):
+                continue
+            module = path.removesuffix(suffix)
+            name = stored(module)
+            b = adapter[key.replace("lora_embedding_A", "lora_embedding_B").replace("lora_A", "lora_B")]
+            delta = b.double() @ value.double() * (scale_of(config, module) * factor)
+            if is_embedding or (conv1d and name != "lm_head"):
+                delta = delta.T
+            weight = base.get(f"{name}.weight", next((base[n] for n in base if n.endswith(("embed_tokens.weight", "wte.weight"))), None))
+            merged = weight.double() + delta
+            magnitude = adapter.get(key.replace("lora_A.weight", "lora_magnitude_vector"))
+            if key.endswith("lora_A.weight") and magnitude is not None:
+                merged = merged * (magnitude.double() / merged.norm(dim=1)).unsqueeze(1)
+            truth[f"{name}.weight"] = merged
+            bias = adapter.get(key.replace("lora_A.weight", "lora_B.bias"))
+            if key.endswith("lora_A.weight") and bias is not None:
+                truth[f"{name}.bias"] = base[f"{name}.bias"].double() + bias.double() * scale_of(config, module)
+        if path.endswith((".weight", ".bias")) and ".lora_" not in path:
+            part = path.rsplit(".", 1)[1]
+            truth[f"{stored(path.rsplit('.', 1)[0].removesuffix('.base_layer'))}.{part}"] = value.double()
+    return truth
+
+
+def tensors_of(folder):
+    return {name: tensor for file in sorted(folder.glob("*.safetensors")) for name, tensor in load_file(file).items()}
+
+
+def peft_merge(base, adapter, dtype):
+    model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+
+
+def logits_of(model, ids):
+    with torch.no_grad():
+        return model.float()(ids).logits
+
+
+def check_case(tally, binary, work, case):
+    base, adapter, out = work / "base" / f"{case.model}-{case.dtype}".replace("torch.", ""), work / "adapters" / case.name, work / "out" / case.name
+    if not base.exists():
+        make_base(case.model, case.dtype, base)
+    make_adapter(case, base, adapter)
+    fresh_folder(out).rmdir()
+    code, report, complaint = run([binary, "merge", "--base", base, "--adapter", adapter, "--out", out, "--quiet", *case.flags])
+    if not tally.check(f"{case.name}: merged", code == 0, complaint or ("" if code == 0 else report[-1500:])):
+        return
+    before, after, config = tensors_of(base), tensors_of(out), read_json(adapter / "adapter_config.json")
+    factor = 0.5 if case.name == "half" else 1
+    truth = truth_of(before, load_file(adapter / "adapter_model.safetensors"), config, case.model == "gpt2", factor)
+    wrong = worst = 0
+    for name, value in truth.items():
+        expected = value.to(after[name].dtype)
+        if after[name].dtype == torch.float32:
+            step = torch.nextafter(expected.abs(), torch.tensor(torch.inf)) - expected.abs()
+            worst = max(worst, ((after[name].double() - value).abs() / step).max().item())
+        else:
+            # float64 -> 16 bit in torch goes through float32: round to odd first, so that one rounding is left.
+            single = value.to(torch.float32)
+            odd = single.view(torch.int32) - (single.double().abs() > value.abs()).int()
+            odd = torch.where(single.double() == value, single.view(torch.int32), odd | 1).view(torch.float32)
+            wrong += (after[name] != odd.to(after[name].dtype)).sum().item()
+    tally.check(f"{case.name}: float64 rounded once", wrong == 0 and worst <= 0.5 + 1e-6, f"{len(truth)} tensors, {wrong} wrong, worst {worst:.3f} ulp")
+    kept = [name for name in before if name not in truth]
+    dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}.get(case.flags[1] if "--dtype" in case.flags else "")
+    same = all(torch.equal(before[name].to(dtype) if dtype else before[name], after[name]) for name in kept)
+    extra = set(after) - set(before) - set(truth)
+    tally.check(f"{case.name}: the rest is the base's", same and not extra - {"lm_head.weight"}, f"{len(kept)} tensors {extra or ''}")
+    if extra:
+        tied = next(before[n] for n in before if n.endswith(("embed_tokens.weight", "wte.weight")))
+        tally.check(f"{case.name}: the head keeps what it was", torch.equal(after["lm_head.weight"], tied))
+    ours = transformers.AutoModelForCausalLM.from_pretrained(out, dtype="auto")
+    ids = torch.randint(3, 90, (2, 12), generator=generator(case.name))
+    touches_tied = "lm_head.weight" in after and "lm_head.weight" not in before  # PEFT then changes both
+    if case.equals_peft and not touches_tied:
+        theirs = peft_merge(base, adapter, case.dtype)
+        # PEFT sums in float32: where the exact sum is a tie as far as that can tell, it may fall on the other side.
+        state, differing, beyond = theirs.state_dict(), 0, 0
+        for name, value in ours.state_dict().items():
+            where = value != state[name]
+            if where.any():
+                stored = next((n for n in (name, name.removeprefix("transformer.")) if n in truth), None)
+                middle = (value.double() + state[name].double())[where] / 2
+                differing += where.sum().item()
+                beyond += (stored is None or ((middle - truth[stored][where]).abs() > 1e-7).sum().item())
+        tally.check(f"{case.name}: equals PEFT's merge", not beyond and differing <= 20, f"{differing} elements are float32 ties")
+        tally.check(f"{case.name}: generates the same", torch.equal(
+            ours.generate(ids, max_new_tokens=8, do_sample=False), theirs.generate(ids, max_new_tokens=8, do_sample=False)))
+    if factor == 1:
+        model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            unmerged = logits_of(PeftModel.from_pretrained(model, adapter), ids)
+        plain = logits_of(transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), ids)
+        effect, error = (unmerged - plain).abs().max(), (logits_of(ours, ids) - unmerged).abs().max()
+        tally.check(f"{case.name}: answers like the unmerged adapter", error < 0.1 * effect, f"{error:.2g} of {effect:.2g}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--work", type=pathlib.Path, required=True)
+    parser.add_argument("--only", nargs="*")
+    options = parser.parse_args()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    torch.set_num_threads(1)
+    fresh_folder(options.work)
+    tally = Tally()
+    for case in CASES:
+        if not options.only or case.name in options.only:
+            check_case(tally, options.binary, options.work, case)
+    return tally.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
