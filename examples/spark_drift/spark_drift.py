@@ -42,18 +42,18 @@ def ship(spark, path):
 
 
 class Profiler:
-    """What each partition runs. `names` are those of the shipped files: binary, tokenizer and map."""
+    """What each partition runs. `names` are those of the shipped files: binary, tokenizer, map and perhaps a key."""
 
-    def __init__(self, spark, loraproof, tokenizer, drift_map, options=(), part=""):
-        self.names = [ship(spark, path) for path in (loraproof, tokenizer, drift_map)]
+    def __init__(self, spark, files, options=(), part=""):
+        self.names = [ship(spark, path) for path in files]
         self.options = list(options)
         self.part = part
 
     def command(self, find):
-        binary, tokenizer, drift_map = (find(name) for name in self.names)
+        binary, tokenizer, drift_map, *key = (find(name) for name in self.names)
         # Spark gives a task one core; more threads would take them from other tasks.
         return [binary, "drift", "profile", "-", "--tokenizer", tokenizer, "--map", drift_map, "--line", "--quiet",
-                "--threads", "1", *self.options]
+                "--threads", "1", *(["--key", *key] if key else []), *self.options]
 
     def __call__(self, batches):
         """For mapInPandas: the batches of one partition become one row, or none where the partition is empty."""
@@ -140,7 +140,8 @@ def sample(spark, options):
 
 def profile(spark, options):
     extra = options.options + (["--reference"] if options.reference else [])
-    profiler = Profiler(spark, options.loraproof, options.tokenizer, options.map, extra, options.part)
+    files = [options.loraproof, options.tokenizer, options.map] + ([options.key] if options.key else [])
+    profiler = Profiler(spark, files, extra, options.part)
     lines = read_lines(spark, options.logs, options.partitions)
     profiles = (profiles_by_pipe if options.pipe else profiles_in_pandas)(lines, profiler)
     if not profiles:
@@ -161,6 +162,7 @@ def parse(arguments):
     commands.choices["sample"].add_argument("--fraction", type=float, required=True, help="of the lines")
     for name in ("--tokenizer", "--map"):
         command.add_argument(name, required=True, metavar="FILE")
+    command.add_argument("--key", default="", metavar="FILE", help="as that of `loraproof drift`; it goes to every executor")
     command.add_argument("--reference", action="store_true", help="leave out what the map was made of")
     command.add_argument("--loraproof", default="loraproof", metavar="FILE", help="the binary (%(default)s)")
     command.add_argument("--partitions", type=int, default=0, help="at most so many processes and profiles")

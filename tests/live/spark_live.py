@@ -90,8 +90,9 @@ class Story:
     def lines(self, *names):
         return self.example.read_lines(self.spark, [f"file:{self.logs / name}" for name in names or ("",)])
 
-    def profiles(self, lines, how, binary=None, part="", options=("--reference",)):
-        profiler = self.example.Profiler(self.spark, binary or self.binary, self.tokenizer, self.map, options, part)
+    def profiles(self, lines, how, binary=None, part="", key=(), options=("--reference",)):
+        files = [binary or self.binary, self.tokenizer, self.map, *key]
+        profiler = self.example.Profiler(self.spark, files, options, part)
         return how(lines, profiler)
 
     def merged(self, name, profiles):
@@ -180,15 +181,18 @@ class Story:
 
     def check_failures(self):
         lines = self.lines("c")
-        for name, text, says in (("failing", FAILING, "the disk is full"), ("deaf", DEAF, "")):
-            binary = self.script(name, text)
+        key = self.work / "key"
+        key.write_text("not the key of the map")
+        children = {"failing": ("the disk is full", {"binary": self.script("failing", FAILING)}),
+                    "deaf": ("", {"binary": self.script("deaf", DEAF)}), "refusing": ("", {"key": [key]})}
+        for name, (says, how_called) in children.items():
             for how in (self.example.profiles_in_pandas, self.example.profiles_by_pipe):
                 said = ""
                 try:
-                    self.profiles(lines, how, binary)
+                    self.profiles(lines, how, **how_called)
                 except Exception as error:  # of several kinds: Py4J's, PySpark's
                     said = str(error)
-                right = "no profile: " + says in said
+                right = "no profile: " + says in said and (name != "refusing" or "the key differs" in said)
                 self.tally.check(f"{name} child, {how.__name__}", right, "" if right else said[:300])
         other = fresh_folder_of(self.work / "other") / "map.drift"
         other.write_bytes(b"another map")
