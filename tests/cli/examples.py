@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs the examples of examples/ on the demo model with the real binary: the run steps of the GitHub workflow, the
-script of the GitLab job, the pre-deploy gate. examples.py LORAPROOF YAML_TO_JSON ROOT WORK [github|gitlab|pre-deploy]..."""
+script of the GitLab job, the pre-deploy gate, the containers of the Kubernetes manifests.
+examples.py LORAPROOF YAML_TO_JSON ROOT WORK [github|gitlab|pre-deploy|k8s]..."""
 import json
 import os
 import pathlib
@@ -123,8 +124,110 @@ def pre_deploy():
     expect(done.returncode == 2, "a missing command is a usage error")
 
 
+class Cluster:
+    """Runs containers of examples/k8s_drift here, one after the other: their volumes are folders, the rest is as written."""
+    scripts = EXAMPLES / "k8s_drift"
+
+    def __init__(self, name, log, files=7):
+        self.folder = fresh(name)
+        self.data = self.folder / "data"
+        (self.data / "today").mkdir(parents=True)
+        shutil.copy(EXAMPLES / "demo-model/base/tokenizer.json", self.data)
+        lines = (ROOT / "tests/fixtures/drift" / log).read_text().splitlines(keepends=True)
+        self.logs = [self.data / f"today/{number}.jsonl" for number in range(files)]
+        for number, path in enumerate(self.logs):
+            path.write_text("".join(lines[number::files]))
+        self.list(self.logs)
+        self.run(f'loraproof drift profile {ROOT}/tests/fixtures/drift/log.jsonl --tokenizer data/tokenizer.json -o data/reference.drift')
+
+    def list(self, paths):
+        (self.data / "today/files.txt").write_text("".join(f"{path}\n" for path in paths))
+
+    def run(self, command, variables=None, code=0):
+        done = shell(command, self.folder, variables or {})
+        expect(done.returncode == code, f"{command}: exit {done.returncode}, not {code}: {done.stderr}")
+        return done
+
+    def start(self, container, values, code=0, **variables):
+        """`values`: what Argo puts in for {{...}}."""
+        def filled(text):
+            for name, value in values.items():
+                text = text.replace("{{" + name + "}}", str(value))
+            expect("{{" not in text, f"nothing is put in: {text}")
+            return text.replace("/data/", f"{self.data}/").replace("/scripts/", f"{self.scripts}/")
+
+        expect({mount["mountPath"] for mount in container["volumeMounts"]} == {"/data", "/scripts"}, "two volumes")
+        command = " ".join(f"'{filled(word)}'" for word in container["command"] + container.get("args", []))
+        env = {variable["name"]: filled(variable["value"]) for variable in container["env"]}
+        return self.run(command, env | {name: str(value) for name, value in variables.items()}, code)
+
+    def merged(self, folder="today/profiles"):
+        return (self.data / folder / "merged.drift").read_bytes()
+
+
+def by_jobs(cluster, code, order=range(4), **variables):
+    """profile_job.yaml, then compare_job.yaml, which shall end with `code`."""
+    (profile,), (compare,) = (job["spec"]["template"]["spec"]["containers"] for job in
+                              (read_yaml(cluster.scripts / "profile_job.yaml"), read_yaml(cluster.scripts / "compare_job.yaml")))
+    for index in order:
+        cluster.start(profile, {}, JOB_COMPLETION_INDEX=index, **variables)
+    return cluster.start(compare, {}, code, **variables)
+
+
+def by_argo(cluster, code):
+    spec = read_yaml(cluster.scripts / "argo_workflow.yaml")["spec"]
+    templates = {template["name"]: template for template in spec["templates"]}
+    values = {f"workflow.parameters.{row['name']}": row["value"] for row in spec["arguments"]["parameters"]}
+    ((profile,), (compare,)) = templates[spec["entrypoint"]]["steps"]
+    expect(profile["withSequence"]["count"] == "{{workflow.parameters.parts}}", "a step for each part")
+    for index in range(int(values["workflow.parameters.parts"])):
+        cluster.start(templates[profile["template"]]["container"], values | {"inputs.parameters.index": index})
+    return cluster.start(templates[compare["template"]]["container"], values, code)
+
+
+def k8s():
+    job = read_yaml(EXAMPLES / "k8s_drift/profile_job.yaml")["spec"]
+    (container,) = job["template"]["spec"]["containers"]
+    expect({"name": "PARTS", "value": str(job["completions"])} in container["env"], "as many pods as parts")
+    (generator,) = read_yaml(EXAMPLES / "k8s_drift/kustomization.yaml")["configMapGenerator"]
+    expect(all((EXAMPLES / "k8s_drift" / name).is_file() for name in generator["files"]), "the ConfigMap's files exist")
+
+    same = Cluster("k8s-same", "log.jsonl")
+    by_jobs(same, 0)
+    bytes_by_jobs = same.merged()
+    for name, order, parts in (("three", (2, 0, 1), 3), ("again", (0, 1, 2, 3, 1), 4), ("nine", range(9), 9)):
+        by_jobs(same, 0, order, PARTS=parts, OUT=same.data / name)
+        expect(same.merged(name) == bytes_by_jobs, f"{name}: other bytes than by four parts")
+    by_argo(same, 0)
+    expect(same.merged() == bytes_by_jobs, "Argo gives other bytes")
+    same.run("loraproof drift profile data/today/*.jsonl --tokenizer data/tokenizer.json --map data/reference.drift -o one")
+    expect((same.folder / "one").read_bytes() == bytes_by_jobs, "one process gives other bytes")
+
+    # A reference in parts is the reference in one process.
+    same.run("loraproof drift map data/today/*.jsonl --tokenizer data/tokenizer.json -o data/map.drift")
+    parts = {"MAP": same.data / "map.drift", "OUT": same.data / "reference"}
+    for index in range(4):
+        same.start(container | {"args": ["--reference"]}, {}, JOB_COMPLETION_INDEX=index, **parts)
+    same.run(f"{same.scripts}/merge_compare.sh", {"PARTS": "4", "OUT": str(same.data / "reference")})
+    same.run("loraproof drift profile data/today/*.jsonl --tokenizer data/tokenizer.json --map data/map.drift --reference -o one")
+    expect((same.folder / "one").read_bytes() == same.merged("reference"), "one process gives another reference")
+
+    done = by_jobs(same, 3, range(3), OUT=same.data / "missing")
+    expect("part-3.drift" in done.stderr, f"the missing part is not named: {done.stderr}")
+    same.start(container, {}, 3, JOB_COMPLETION_INDEX=0, LOGS="nowhere")
+    same.list(same.logs + same.logs[:1])
+    done = by_jobs(same, 3, OUT=same.data / "twice")
+    expect("counted twice" in done.stderr, f"a log that is listed twice: {done.stderr}")
+
+    moved = Cluster("k8s-moved", "window.jsonl")
+    for run in (by_jobs, by_argo):
+        run(moved, 1)
+        report = json.loads((moved.data / "today/profiles/drift.json").read_text())
+        expect(report["verdict"] == "fail", f"verdict {report['verdict']}")
+
+
 def main():
-    stories = {"github": github, "gitlab": gitlab, "pre-deploy": pre_deploy}
+    stories = {"github": github, "gitlab": gitlab, "pre-deploy": pre_deploy, "k8s": k8s}
     for name in sys.argv[5:] or stories:
         stories[name]()
         print(f"{name}: as described")
