@@ -8,7 +8,9 @@ adapter does not touch keeps its bytes. transformers must load the folder and gi
 """
 import argparse
 import dataclasses
+import json
 import pathlib
+import re
 import sys
 import warnings
 
@@ -23,6 +25,7 @@ try:
 except ImportError as error:
     sys.exit(skip(f"skipped: {error}"))
 
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
 DIMENSIONS = {"vocab_size": 96, "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2}
 LLAMA = {**DIMENSIONS, "hidden_size": 48, "intermediate_size": 72, "num_hidden_layers": 2, "num_attention_heads": 4,
          "num_key_value_heads": 2}
@@ -112,8 +115,6 @@ def make_adapter(case, base, folder):
 
 
 def scale_of(config, module):
-    import re
-
     def pattern(patterns, default):
         for key, value in patterns.items():
             if re.match(rf"(.*\.)?({key})$", module):
@@ -232,17 +233,42 @@ def check_case(tally, binary, work, case):
         tally.check(f"{case.name}: answers like the unmerged adapter", error < 0.1 * effect, f"{error:.2g} of {effect:.2g}")
 
 
+def check_real_model(tally, binary, work, base, adapter):
+    """A trained adapter on a real model: the same text as PEFT's merge."""
+    out = work / "real"
+    code, report, complaint = run([binary, "merge", "--base", base, "--adapter", adapter, "--out", out, "--format", "json"])
+    if not tally.check("real model: merged", code == 0, complaint if code else ""):
+        return
+    tokenizer = transformers.AutoTokenizer.from_pretrained(out)
+    ours = transformers.AutoModelForCausalLM.from_pretrained(out, dtype="auto")
+    theirs = peft_merge(base, adapter, ours.dtype)
+    differing = total = 0
+    for (name, value), other in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
+        differing += (value != other).sum().item()
+        total += value.numel()
+    tally.check("real model: equals PEFT's merge but for float32 ties", differing < 1e-4 * total, f"{differing} of {total} elements")
+    for line in (SOURCE / "golden/suites/smollm2/prompts.jsonl").read_text().splitlines()[:4]:
+        prompt = json.loads(line)
+        ids = tokenizer.apply_chat_template(prompt["messages"], add_generation_prompt=True, return_tensors="pt", return_dict=True)["input_ids"]
+        texts = [tokenizer.decode(model.float().generate(ids, max_new_tokens=16, do_sample=False)[0][ids.shape[1]:]) for model in (ours, theirs)]
+        tally.check(f"real model: same text for {prompt['id']}", texts[0] == texts[1], texts[0][:60])
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", required=True)
     parser.add_argument("--work", type=pathlib.Path, required=True)
     parser.add_argument("--only", nargs="*")
+    parser.add_argument("--real", nargs=2, type=pathlib.Path, metavar=("BASE", "ADAPTER"))
     options = parser.parse_args()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(1)
     fresh_folder(options.work)
     tally = Tally()
+    if options.real:
+        check_real_model(tally, options.binary, options.work, *options.real)
+        return tally.finish()
     for case in CASES:
         if not options.only or case.name in options.only:
             check_case(tally, options.binary, options.work, case)
