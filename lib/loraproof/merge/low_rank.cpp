@@ -7,6 +7,7 @@
 #include <cstring>
 #include <optional>
 
+#include "loraproof/merge/bf16_row.h"
 #include "loraproof/merge/rounding.h"
 
 #if defined(__x86_64__)
@@ -117,17 +118,14 @@ class RowMerger {
   }
 
   void merge(std::int64_t count, std::span<std::byte> bytes) {
-    const std::size_t in_size = io::size_of(weight_.base->dtype) * columns_;
     const std::size_t out_size = io::size_of(weight_.out) * columns_;
     for (std::int64_t row = 0; row < count; row += kRows) {
       const auto rows = static_cast<std::size_t>(std::min(kRows, count - row));
       const auto place = static_cast<std::size_t>(at_ + row);
-      widen(weight_.base->dtype, weight_.base->bytes.subspan(place * in_size, rows * in_size),
-            std::span(base_).first(rows * columns_));
       if (weight_.change != nullptr) sum_changes(place, rows);
       for (std::size_t i = 0; i < rows; ++i) {
-        finish_row(i, place + i,
-                   bytes.subspan((static_cast<std::size_t>(row) + i) * out_size, out_size));
+        const auto out = bytes.subspan((static_cast<std::size_t>(row) + i) * out_size, out_size);
+        if (!finish_fast(i, place + i, out)) finish_row(i, place + i, out);
       }
     }
   }
@@ -149,8 +147,28 @@ class RowMerger {
          weight_.columns});
   }
 
+  // The whole row in one pass; false where that does not decide it.
+  bool finish_fast(std::size_t i, std::size_t row, std::span<std::byte> bytes) {
+    const bool plain = weight_.change != nullptr && weight_.magnitude.empty() &&
+                       weight_.out == io::DType::BF16 && weight_.base->dtype == io::DType::BF16;
+    if (!plain) return false;
+    const Bf16RowSums row_sums =
+        merge_bf16_row(weight_.base->bytes.data() + row * columns_ * 2, sums_.data() + i * columns_,
+                       bytes.data(), columns_);
+    if (row_sums.needs_care) return false;
+    sums.elements += static_cast<std::int64_t>(columns_);
+    sums.changed += row_sums.changed;
+    sums.intended2 += row_sums.intended2;
+    sums.survived += row_sums.survived;
+    sums.actual2 += row_sums.actual2;
+    sums.base2 += row_sums.base2;
+    return true;
+  }
+
   void finish_row(std::size_t i, std::size_t row, std::span<std::byte> bytes) {
+    const std::size_t in_size = io::size_of(weight_.base->dtype) * columns_;
     const std::span base = std::span(base_).subspan(i * columns_, columns_);
+    widen(weight_.base->dtype, weight_.base->bytes.subspan(row * in_size, in_size), base);
     const std::span change = std::span(sums_).subspan(i * columns_, columns_);
     double factor = 1, slack = 0;
     if (weight_.change == nullptr) {

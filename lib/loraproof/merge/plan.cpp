@@ -126,9 +126,9 @@ class Planner {
     Edit& one = edit(tensor, path);
     one.change.rows = placed.lora_bias->numel();
     one.change.columns = 1;
-    for (const double value : values_of(*placed.lora_bias)) bias_.push_back(value);
-    one.change.left = widened_by_column(one.change.left, bias_, one.change.rank());
-    bias_.clear();
+    // A product of the bias and 1, so that it takes part in the sum like any other change.
+    one.change.left =
+        widened_by_column(one.change.left, values_of(*placed.lora_bias), one.change.rank());
     one.change.right.push_back(1);
     one.change.add_scale(placed.scale * adapter.weight, 1);
   }
@@ -208,7 +208,6 @@ class Planner {
   const std::vector<MergeAdapter>& adapters_;
   std::optional<io::DType> out_;
   std::map<std::string, Edit> edits_;  // by tensor
-  std::vector<double> bias_;
   MergePlan plan_;
 };
 

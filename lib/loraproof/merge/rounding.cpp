@@ -169,7 +169,7 @@ bool may_be_undecided(DType dtype, double value) {
   const std::uint64_t rest = bits & ((std::uint64_t{1} << dropped) - 1);
   const std::uint64_t half = std::uint64_t{1} << (dropped - 1);
   const std::uint64_t distance = rest > half ? rest - half : half - rest;
-  return distance <= half >> 12;
+  return distance <= half >> (dtype == DType::F32 ? kNearTieShiftF32 : kNearTieShift);
 }
 
 }  // namespace loraproof::merge

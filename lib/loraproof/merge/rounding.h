@@ -26,6 +26,11 @@ void round_to(io::DType dtype, std::span<const double> values, std::span<std::by
 /// `error` (absolute, at least 0) could decide the rounding.
 [[nodiscard]] bool is_undecided(io::DType dtype, double value, double error);
 
+/// How near the middle, as a share of half a step: 2^-16, which an error of the sum does not pass
+/// unless base and change cancel to a 2^-20th of themselves. F32 has fewer bits to spare: 2^-12.
+inline constexpr int kNearTieShift = 16;
+inline constexpr int kNearTieShiftF32 = 12;
+
 /// Which values have to be looked at with is_undecided: cheap, true for one in thousands.
 [[nodiscard]] bool may_be_undecided(io::DType dtype, double value);
 
