@@ -23,14 +23,16 @@ std::int64_t rounded(std::int64_t value, std::int64_t divisor) {
 template <std::size_t size>
 void add_products(const std::array<std::int64_t, size>& values, std::vector<std::int64_t>& sums) {
   std::array<std::size_t, size> used;
+  std::array<std::int64_t, size> value;
   std::size_t count = 0;
   for (std::size_t i = 0; i < size; ++i) {
-    if (values[i] != 0) used[count++] = i;
+    if (values[i] == 0) continue;
+    used[count] = i;
+    value[count++] = values[i];
   }
   for (std::size_t i = 0; i < count; ++i) {
-    const std::int64_t value = values[used[i]];
     std::int64_t* row = sums.data() + triangle_at(used[i], used[i], size) - used[i];
-    for (std::size_t j = i; j < count; ++j) row[used[j]] += value * values[used[j]];
+    for (std::size_t j = i; j < count; ++j) row[used[j]] += value[i] * value[j];
   }
 }
 
@@ -42,10 +44,9 @@ Accumulator::Accumulator(const Map& map, const MapTables& tables, const TokenFac
       tables_(tables),
       facts_(facts),
       sums_(empty_counts()),
-      df_(tables.cell.size()),
-      tf_(tables.cell.size()),
-      count_(tables.cell.size()),
-      cell_unit_(kBigramCells),
+      tokens_(tables.tokens.size()),
+      cell_set_(kBigramCells / 64),
+      cell_df_(kBigramCells),
       products_(triangle_size(kSketchSize)),
       group_products_(triangle_size(kGroups)) {
   for (auto& bins : bins_) bins.resize(static_cast<std::size_t>(max_log_key()) + 1);
@@ -63,7 +64,7 @@ void Accumulator::add(const Unit& unit) {
   if (tokens > 0) add_shares(tokens);
   add_lenses(unit);
   add_features(unit);
-  for (const std::int32_t id : distinct_) count_[static_cast<std::size_t>(id)] = 0;
+  for (const std::int32_t id : distinct_) tokens_[static_cast<std::size_t>(id)].count = 0;
   if (++unflushed_ == kUnitsBeforeFlush) flush();
 }
 
@@ -71,47 +72,50 @@ void Accumulator::count_tokens(const Unit& unit) {
   counts_ = {};
   distinct_.clear();
   for (const std::int32_t id : unit.ids) {
-    if (count_[static_cast<std::size_t>(id)]++ == 0) distinct_.push_back(id);
+    if (tokens_[static_cast<std::size_t>(id)].count++ == 0) distinct_.push_back(id);
   }
   for (const std::int32_t id : distinct_) {
-    const auto at = static_cast<std::size_t>(id);
-    ++df_[at];
-    tf_[at] += count_[at];
-    if (tables_.seen[at] == 0) counts_.unseen += count_[at];
-    if (facts_.is_fallback(id)) counts_.fallback += count_[at];
-    if (facts_.is_special(id)) counts_.special += count_[at];
+    TokenState& token = tokens_[static_cast<std::size_t>(id)];
+    ++token.df;
+    token.tf += token.count;
+    if (!tables_.tokens[static_cast<std::size_t>(id)].seen) counts_.unseen += token.count;
+    if (facts_.is_fallback(id)) counts_.fallback += token.count;
+    if (facts_.is_special(id)) counts_.special += token.count;
   }
-  if (++unit_number_ == 0) {
-    std::fill(cell_unit_.begin(), cell_unit_.end(), 0);
-    unit_number_ = 1;
+  for_each_text(unit, [this](std::span<const std::int32_t> ids) { count_ngrams(ids); });
+  counts_.distinct_cells = static_cast<std::int64_t>(cells_.size());
+  for (const std::uint32_t cell : cells_) {
+    ++cell_df_[cell];
+    cell_set_[cell / 64] = 0;
   }
-  const bool has_filter = !map_.filter.words.empty();
-  for_each_text(unit, [&](std::span<const std::int32_t> ids) {
-    for (std::size_t i = 0; i + 1 < ids.size(); ++i) {
-      const std::uint32_t cell = bigram_cell(tables_.bigram_key, ids[i], ids[i + 1]);
-      ++counts_.bigrams;
-      if (cell_unit_[cell] == unit_number_) continue;
-      cell_unit_[cell] = unit_number_;
-      ++counts_.distinct_cells;
-      ++sums_.bigram_df[cell];
-    }
-    for (std::size_t i = 0; has_filter && i + 2 < ids.size(); ++i) {
-      const std::uint64_t hash = trigram_hash(tables_.ngram_key, ids.data() + i);
-      if (!in_sample(hash, map_.filter.sample_bits)) continue;
-      ++counts_.trigrams;
-      counts_.novel += filter_has(map_.filter, hash) ? 0 : 1;
-    }
-  });
+  cells_.clear();
+}
+
+void Accumulator::count_ngrams(std::span<const std::int32_t> ids) {
+  for (std::size_t i = 0; i + 1 < ids.size(); ++i) {
+    const std::uint32_t cell = bigram_cell(tables_.bigram_key, ids[i], ids[i + 1]);
+    const std::uint64_t bit = std::uint64_t{1} << (cell % 64);
+    ++counts_.bigrams;
+    if ((cell_set_[cell / 64] & bit) == 0) cells_.push_back(cell);
+    cell_set_[cell / 64] |= bit;
+  }
+  if (map_.filter.words.empty()) return;
+  for (std::size_t i = 0; i + 2 < ids.size(); ++i) {
+    const std::uint64_t hash = trigram_hash(tables_.ngram_key, ids.data() + i);
+    if (!in_sample(hash, map_.filter.sample_bits)) continue;
+    ++counts_.trigrams;
+    counts_.novel += filter_has(map_.filter, hash) ? 0 : 1;
+  }
 }
 
 void Accumulator::add_shares(std::int64_t tokens) {
   std::array<std::int64_t, kSketchSize> sketch{};
   std::array<std::int64_t, kGroups> shares{};
   for (const std::int32_t id : distinct_) {
-    const auto at = static_cast<std::size_t>(id);
-    const std::int64_t count = count_[at];
-    sketch[tables_.cell[at]] += count * tables_.weight[at];
-    shares[tables_.group[at]] += count;
+    const MapTables::Entry& entry = tables_.tokens[static_cast<std::size_t>(id)];
+    const std::int64_t count = tokens_[static_cast<std::size_t>(id)].count;
+    sketch[entry.cell] += count * entry.weight;
+    shares[entry.group] += count;
   }
   for (std::size_t i = 0; i < kSketchSize; ++i) {
     if (sketch[i] == 0) continue;
@@ -196,15 +200,17 @@ void Accumulator::flush() {
   for (std::size_t i = 0; i < group_products_.size(); ++i) {
     sums_.group_products[i] += std::exchange(group_products_[i], 0);
   }
+  for (std::size_t cell = 0; cell < cell_df_.size(); ++cell)
+    sums_.bigram_df[cell] += std::exchange(cell_df_[cell], 0);
   unflushed_ = 0;
 }
 
 Counts Accumulator::finish() {
   flush();
-  for (std::size_t id = 0; id < df_.size(); ++id) {
-    if (df_[id] > 0) {
-      sums_.token_counts.push_back({static_cast<std::int32_t>(id), df_[id], tf_[id]});
-    }
+  for (std::size_t id = 0; id < tokens_.size(); ++id) {
+    const TokenState& token = tokens_[id];
+    if (token.df > 0)
+      sums_.token_counts.push_back({static_cast<std::int32_t>(id), token.df, token.tf});
   }
   for (std::size_t lens = 0; lens < kLensCount; ++lens) {
     for (std::size_t key = 0; key < bins_[lens].size(); ++key) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@ class Accumulator {
 
  private:
   void count_tokens(const Unit& unit);
+  void count_ngrams(std::span<const std::int32_t> ids);
   void add_shares(std::int64_t tokens);
   void add_lenses(const Unit& unit);
   void add_lens(Lens lens, std::int64_t x, std::int64_t y, bool is_share);
@@ -39,11 +41,16 @@ class Accumulator {
   const MapTables& tables_;
   const TokenFacts& facts_;
   Counts sums_;
-  std::vector<std::int64_t> df_, tf_;         // by id
-  std::vector<std::uint32_t> count_;          // of this unit, by id; zero between units
+  // Tables that each token looks into are kept small and together: the core's own cache holds them.
+  struct TokenState {
+    std::int64_t df = 0, tf = 0;
+    std::uint32_t count = 0;  // in this unit; zero between units
+  };
+  std::vector<TokenState> tokens_;            // by id
   std::vector<std::int32_t> distinct_;        // ids of this unit
-  std::vector<std::uint32_t> cell_unit_;      // by bigram cell: the last unit that had it
-  std::uint32_t unit_number_ = 0;             // wraps; see count_tokens
+  std::vector<std::uint64_t> cell_set_;       // a bit for each bigram cell of this unit; then zero
+  std::vector<std::uint32_t> cells_;          // of this unit
+  std::vector<std::uint32_t> cell_df_;        // by cell, until the next flush
   std::vector<std::int64_t> products_;        // of the sketch, until the next flush
   std::vector<std::int64_t> group_products_;  // likewise
   std::int64_t unflushed_ = 0;

@@ -46,12 +46,26 @@ std::vector<MapToken> head_tokens(const Map& map) {
   return head;
 }
 
-struct Probe {
-  std::uint64_t first;
-  std::uint64_t step;
+// The bits of one hash, (first + i * step) mod bits for i = 0, 1, ...: two divisions for all of
+// them (the sum stays below 2^51). The low bits of a sampled hash are zero, so the positions come
+// from the others.
+class Probe {
+ public:
+  Probe(std::uint64_t hash, std::uint64_t bits)
+      : bits_(bits),
+        at_((hash >> 16) % bits),
+        step_(((hash * 0x9E3779B97F4A7C15U) >> 16 | 1) % bits) {}
+  [[nodiscard]] std::uint64_t at() const { return at_; }
+  void next() {
+    at_ += step_;
+    at_ -= at_ >= bits_ ? bits_ : 0;
+  }
+
+ private:
+  std::uint64_t bits_;
+  std::uint64_t at_;
+  std::uint64_t step_;
 };
-// The low bits of a sampled hash are zero, so the positions come from the others.
-Probe probe_of(std::uint64_t hash) { return {hash >> 16, (hash * 0x9E3779B97F4A7C15U) >> 16 | 1}; }
 
 }  // namespace
 
@@ -74,10 +88,7 @@ MapTables::MapTables(const Map& map, const Key& key, std::int32_t id_limit)
     tf[static_cast<std::size_t>(token.id)] = token.tf;
     df[static_cast<std::size_t>(token.id)] = token.df;
   }
-  weight.resize(size);
-  cell.resize(size);
-  group.resize(size);
-  seen.resize(size);
+  tokens.resize(size);
   const SipKey sketch_key = key.derive("sketch");
   const SipKey group_key = key.derive("group");
   const std::vector<MapToken> head = head_tokens(map);
@@ -94,17 +105,17 @@ MapTables::MapTables(const Map& map, const Key& key, std::int32_t id_limit)
   for (std::size_t id = 0; id < size; ++id) {
     const std::uint64_t hash = siphash_word(sketch_key, id);
     const std::int32_t w = sketch_weight(tf[id], map.token_total);
-    weight[id] = (hash >> 8 & 1) != 0 ? -w : w;
-    cell[id] = static_cast<std::uint8_t>(hash & 0xFF);
-    seen[id] = tf[id] > 0 ? 1 : 0;
     const std::uint64_t place = siphash_word(group_key, id);
-    group[id] = static_cast<std::uint8_t>(df[id] < kRareDf
-                                              ? head_groups + common_groups + place % rare_groups
-                                              : head_groups + place % common_groups);
+    const std::uint64_t group = df[id] < kRareDf ? head_groups + common_groups + place % rare_groups
+                                                 : head_groups + place % common_groups;
+    tokens[id] = {.weight = (hash >> 8 & 1) != 0 ? -w : w,
+                  .cell = static_cast<std::uint8_t>(hash & 0xFF),
+                  .group = static_cast<std::uint8_t>(group),
+                  .seen = tf[id] > 0};
   }
   for (std::size_t i = 0; i < head.size(); ++i) {
     if (head[i].id < id_limit)
-      group[static_cast<std::size_t>(head[i].id)] = static_cast<std::uint8_t>(i);
+      tokens[static_cast<std::size_t>(head[i].id)].group = static_cast<std::uint8_t>(i);
   }
 }
 
@@ -114,21 +125,17 @@ NgramFilter make_filter(const std::vector<std::uint64_t>& hashes, std::int32_t s
   filter.words.assign((hashes.size() * kBitsPerNgram + 63) / 64, 0);
   const std::uint64_t bits = filter.words.size() * 64;
   for (const std::uint64_t hash : hashes) {
-    const Probe probe = probe_of(hash);
-    for (std::uint64_t i = 0; i < kProbes; ++i) {
-      const std::uint64_t at = (probe.first + i * probe.step) % bits;
-      filter.words[at / 64] |= std::uint64_t{1} << (at % 64);
-    }
+    Probe probe(hash, bits);
+    for (int i = 0; i < kProbes; ++i, probe.next())
+      filter.words[probe.at() / 64] |= std::uint64_t{1} << (probe.at() % 64);
   }
   return filter;
 }
 
 bool filter_has(const NgramFilter& filter, std::uint64_t hash) {
-  const std::uint64_t bits = filter.words.size() * 64;
-  const Probe probe = probe_of(hash);
-  for (std::uint64_t i = 0; i < kProbes; ++i) {
-    const std::uint64_t at = (probe.first + i * probe.step) % bits;
-    if ((filter.words[at / 64] >> (at % 64) & 1) == 0) return false;
+  Probe probe(hash, filter.words.size() * 64);
+  for (int i = 0; i < kProbes; ++i, probe.next()) {
+    if ((filter.words[probe.at() / 64] >> (probe.at() % 64) & 1) == 0) return false;
   }
   return true;
 }

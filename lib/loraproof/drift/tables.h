@@ -20,10 +20,14 @@ inline constexpr std::int64_t kMaxWeight = std::int64_t{100} << kFixedBits;
 struct MapTables {
   MapTables(const Map& map, const Key& key, std::int32_t id_limit);
 
-  std::vector<std::int32_t> weight;  ///< by id, signed
-  std::vector<std::uint8_t> cell;    ///< by id, < kSketchSize
-  std::vector<std::uint8_t> group;   ///< by id, < kGroups
-  std::vector<std::uint8_t> seen;    ///< by id, 1: the slice has it
+  /// One token's, together: they are read together, for each token of each prompt.
+  struct Entry {
+    std::int32_t weight = 0;  ///< signed
+    std::uint8_t cell = 0;    ///< < kSketchSize
+    std::uint8_t group = 0;   ///< < kGroups
+    bool seen = false;        ///< the slice has it
+  };
+  std::vector<Entry> tokens;  ///< by id
   /// How many groups hold one frequent token each, several common ones, rare or unseen ones; in
   /// this order from group 0.
   std::size_t head_groups = 0;

@@ -15,6 +15,11 @@ namespace {
 constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581, the "space" of SentencePiece
 constexpr std::size_t kFew = 48;  // up to here a scan for the best pair beats a heap
 
+// "<0xE2>" stands for a byte, whatever its own characters are.
+bool names_a_byte(std::string_view token) {
+  return token.size() == 6 && token.starts_with("<0x") && token.ends_with('>');
+}
+
 std::string unk_token_of(const JsonObject& model) {
   return model.has("unk_token") ? model.string("unk_token") : std::string();
 }
@@ -23,7 +28,7 @@ std::string unk_token_of(const JsonObject& model) {
 
 void MergeTable::reserve(std::size_t count) {
   std::size_t slots = 16;
-  while (slots < count * 2) slots *= 2;
+  while (slots * 2 < count * 3) slots *= 2;
   slots_.assign(slots, Slot{});
   mask_ = slots - 1;
 }
@@ -56,6 +61,12 @@ Bpe::Bpe(TokenizerDocument& document, bool byte_level) {
   }
   for (int byte = 0; byte < 256; ++byte)
     byte_ids_[byte] = vocab_.find(fmt::format("<0x{:02X}>", byte));
+  // Where unknown characters are dropped, what stood around them become neighbours.
+  const bool drops =
+      unk_id_ < 0 &&
+      !(byte_fallback_ &&
+        std::all_of(byte_ids_.begin(), byte_ids_.end(), [](auto id) { return id >= 0; }));
+  if (drops) cut_at_space_mark_ = false;
   if (byte_level) use_bytes();
 }
 
@@ -106,7 +117,13 @@ void Bpe::read_merges(TokenizerDocument& document) {
                          .where = fmt::format("/model/merges/{}", rank),
                          .found = brief(Json(std::string(missing)), 40)});
     }
-    if (!left.ends_with(kSpaceMark) && right.starts_with(kSpaceMark)) cut_at_space_mark_ = false;
+    if (!left.ends_with(kSpaceMark) && right.starts_with(kSpaceMark)) {
+      if (left.empty() || left == unk || names_a_byte(left)) {
+        cut_at_space_mark_ = false;
+      } else {
+        joins_space_mark_[static_cast<unsigned char>(left.back())] = true;
+      }
+    }
     merges_.insert(left_id, right_id, {rank++, id});
   }
 }
@@ -134,52 +151,61 @@ void Bpe::use_bytes() {
     words_.insert(byte_words_.add(word), id);
     longest_word_ = std::max(longest_word_, word.size());
   }
+  if (!complete) return;
+  // Half a megabyte of which a text uses little, where the table of all merges misses every cache.
+  byte_merges_.resize(256 * 256);
+  for (std::size_t pair = 0; pair < byte_merges_.size(); ++pair)
+    byte_merges_[pair] = merges_.find(byte_ids_[pair >> 8], byte_ids_[pair & 0xFF]);
 }
 
-void Bpe::encode(std::string_view word, std::vector<std::int32_t>& out) const {
-  if (!cut_at_space_mark_) return encode_part(word, out);
-  // Exact: no merge joins a symbol that ends otherwise to one that begins with the mark.
+void Bpe::encode(std::string_view word, WordCache* cache, std::vector<std::int32_t>& out) const {
+  if (!cut_at_space_mark_) return encode_part(word, cache, out);
+  // Exact: no merge joins what stands before such a mark to what begins with it.
   std::size_t begin = 0;
   for (std::size_t at = word.find(kSpaceMark, 1); at != std::string_view::npos;
        at = word.find(kSpaceMark, at + kSpaceMark.size())) {
-    if (word.substr(0, at).ends_with(kSpaceMark)) continue;
-    encode_part(word.substr(begin, at - begin), out);
+    if (joins_space_mark_[static_cast<unsigned char>(word[at - 1])] ||
+        word.substr(0, at).ends_with(kSpaceMark))
+      continue;
+    encode_part(word.substr(begin, at - begin), cache, out);
     begin = at;
   }
-  encode_part(word.substr(begin), out);
+  encode_part(word.substr(begin), cache, out);
 }
 
-void Bpe::encode_part(std::string_view word, std::vector<std::int32_t>& out) const {
+void Bpe::encode_part(std::string_view word, WordCache* cache,
+                      std::vector<std::int32_t>& out) const {
+  if (cache == nullptr) return encode_unseen(word, out);
+  if (cache->find(word, out)) return;
+  const std::size_t before = out.size();
+  encode_unseen(word, out);
+  cache->keep(word, out.data() + before, out.size() - before);
+}
+
+void Bpe::encode_unseen(std::string_view word, std::vector<std::int32_t>& out) const {
   const std::int32_t whole =
       word.size() <= longest_word_ ? (takes_bytes_ ? words_ : vocab_.map()).find(word) : -1;
-  if (whole >= 0 && (ignore_merges_ || whole_[static_cast<std::size_t>(whole)].load(
-                                           std::memory_order_relaxed) == Whole::Yes)) {
+  if (whole < 0) return merge(word, out);
+  std::atomic<Whole>& known = whole_[static_cast<std::size_t>(whole)];
+  if (ignore_merges_ || known.load(std::memory_order_relaxed) == Whole::Yes) {
     out.push_back(whole);
     return;
   }
   const std::size_t before = out.size();
-  if (takes_bytes_ && word.size() <= kFew) {
-    std::array<std::int32_t, kFew> few;
-    std::size_t count = 0;
-    for (const char c : word) {
-      few[count] = byte_ids_[static_cast<unsigned char>(c)];
-      count += few[count] >= 0 ? 1 : 0;
-    }
-    merge_few(few.data(), count, out);
-  } else {
-    std::vector<std::int32_t> symbols;
-    append_symbols(word, symbols);
-    if (symbols.size() <= kFew) {
-      merge_few(symbols.data(), symbols.size(), out);
-    } else {
-      merge_many(symbols, out);
-    }
-  }
-  if (whole >= 0) {
-    const bool yes = out.size() == before + 1 && out.back() == whole;
-    whole_[static_cast<std::size_t>(whole)].store(yes ? Whole::Yes : Whole::No,
-                                                  std::memory_order_relaxed);
-  }
+  merge(word, out);
+  const bool yes = out.size() == before + 1 && out.back() == whole;
+  known.store(yes ? Whole::Yes : Whole::No, std::memory_order_relaxed);
+}
+
+void Bpe::merge(std::string_view word, std::vector<std::int32_t>& out) const {
+  if (word.size() <= kFew && !byte_merges_.empty()) return merge_bytes(word, out);
+  std::vector<std::int32_t> symbols;
+  append_symbols(word, symbols);
+  if (symbols.size() > kFew) return merge_many(symbols, out);
+  std::array<MergeTable::Merge, kFew> merges;
+  for (std::size_t i = 0; i + 1 < symbols.size(); ++i)
+    merges[i] = merges_.find(symbols[i], symbols[i + 1]);
+  merge_few(symbols.data(), merges.data(), symbols.size(), out);
 }
 
 // As bpe/model.rs merge_word: an unknown character waits, so that neighbours can fuse with it, and
@@ -219,10 +245,20 @@ void Bpe::append_symbols(std::string_view word, std::vector<std::int32_t>& symbo
   if (unk_waits) symbols.push_back(unk_id_);
 }
 
-void Bpe::merge_few(std::int32_t* symbols, std::size_t count,
+void Bpe::merge_bytes(std::string_view word, std::vector<std::int32_t>& out) const {
+  std::array<std::int32_t, kFew> symbols;
+  std::array<MergeTable::Merge, kFew> merges;
+  for (std::size_t i = 0; i < word.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(word[i]);
+    symbols[i] = byte_ids_[byte];
+    if (i > 0) merges[i - 1] = byte_merges_[static_cast<unsigned char>(word[i - 1]) << 8 | byte];
+  }
+  merge_few(symbols.data(), merges.data(), word.size(), out);
+}
+
+// merges: of symbols i and i + 1.
+void Bpe::merge_few(std::int32_t* symbols, MergeTable::Merge* merges, std::size_t count,
                     std::vector<std::int32_t>& out) const {
-  std::array<MergeTable::Merge, kFew> merges;  // of symbols i and i + 1
-  for (std::size_t i = 0; i + 1 < count; ++i) merges[i] = merges_.find(symbols[i], symbols[i + 1]);
   while (count > 1) {
     std::size_t best = 0;
     for (std::size_t i = 1; i + 1 < count; ++i) {
@@ -231,7 +267,7 @@ void Bpe::merge_few(std::int32_t* symbols, std::size_t count,
     if (merges[best].rank == UINT32_MAX) break;
     symbols[best] = merges[best].id;
     std::copy(symbols + best + 2, symbols + count, symbols + best + 1);
-    std::copy(merges.begin() + best + 1, merges.begin() + count - 1, merges.begin() + best);
+    std::copy(merges + best + 1, merges + count - 1, merges + best);
     --count;
     if (best > 0) merges[best - 1] = merges_.find(symbols[best - 1], symbols[best]);
     if (best + 1 < count) merges[best] = merges_.find(symbols[best], symbols[best + 1]);

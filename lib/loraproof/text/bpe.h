@@ -16,6 +16,7 @@
 #include "loraproof/core/json.h"
 #include "loraproof/text/tokenizer_document.h"
 #include "loraproof/text/vocabulary.h"
+#include "loraproof/text/word_cache.h"
 
 namespace loraproof::text {
 
@@ -65,8 +66,9 @@ class Bpe {
   /// byte and defines what to do then, so words must arrive in the byte alphabet.
   [[nodiscard]] bool takes_bytes() const { return takes_bytes_; }
 
-  /// Appends the ids of one word (not empty). Thread-safe.
-  void encode(std::string_view word, std::vector<std::int32_t>& out) const;
+  /// Appends the ids of one word (not empty). Thread-safe; `cache` (may be null) belongs to this
+  /// model and the calling thread.
+  void encode(std::string_view word, WordCache* cache, std::vector<std::int32_t>& out) const;
 
   [[nodiscard]] const Vocabulary& vocabulary() const { return vocab_; }
   [[nodiscard]] std::optional<std::int32_t> unk_id() const {
@@ -79,9 +81,13 @@ class Bpe {
   void read_options(const JsonObject& model);
   void read_merges(TokenizerDocument& document);
   void use_bytes();
-  void encode_part(std::string_view word, std::vector<std::int32_t>& out) const;
+  void encode_part(std::string_view word, WordCache* cache, std::vector<std::int32_t>& out) const;
+  void encode_unseen(std::string_view word, std::vector<std::int32_t>& out) const;
+  void merge(std::string_view word, std::vector<std::int32_t>& out) const;
   void append_symbols(std::string_view word, std::vector<std::int32_t>& symbols) const;
-  void merge_few(std::int32_t* symbols, std::size_t count, std::vector<std::int32_t>& out) const;
+  void merge_bytes(std::string_view word, std::vector<std::int32_t>& out) const;
+  void merge_few(std::int32_t* symbols, MergeTable::Merge* merges, std::size_t count,
+                 std::vector<std::int32_t>& out) const;
   void merge_many(const std::vector<std::int32_t>& symbols, std::vector<std::int32_t>& out) const;
 
   Vocabulary vocab_;
@@ -91,11 +97,15 @@ class Bpe {
   bool fuse_unk_ = false;
   bool byte_fallback_ = false;
   std::int32_t unk_id_ = -1;
-  bool cut_at_space_mark_ = false;             // no merge crosses from another character to U+2581
-  std::size_t longest_word_ = 0;               // of a whole word in words_
-  std::array<std::int32_t, 256> byte_ids_{};   // by raw byte (takes_bytes_) or of "<0xHH>"
-  std::array<std::int32_t, 128> ascii_ids_{};  // of one-character tokens, without takes_bytes_
-  StringArena byte_words_;                     // owns the keys of words_
+  // Which merges cross from another character to U+2581: none but those after a byte of
+  // joins_space_mark_ (Gemma 3 has one such merge, ">" with "▁</").
+  bool cut_at_space_mark_ = false;
+  std::array<bool, 256> joins_space_mark_{};
+  std::size_t longest_word_ = 0;                // of a whole word in words_
+  std::array<std::int32_t, 256> byte_ids_{};    // by raw byte (takes_bytes_) or of "<0xHH>"
+  std::vector<MergeTable::Merge> byte_merges_;  // of two raw bytes; empty: some byte has no token
+  std::array<std::int32_t, 128> ascii_ids_{};   // of one-character tokens, without takes_bytes_
+  StringArena byte_words_;                      // owns the keys of words_
   TokenMap words_;  // raw byte strings; without takes_bytes_ the vocabulary's own map is used
   std::unique_ptr<std::atomic<Whole>[]> whole_;  // by id: does the whole word merge into this id?
 };

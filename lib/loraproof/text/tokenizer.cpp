@@ -21,13 +21,7 @@ class BpeSink final : public WordSink {
  public:
   BpeSink(const Bpe& model, WordCache* cache, std::vector<std::int32_t>& out)
       : model_(model), cache_(cache), out_(out) {}
-  void word(std::string_view text) override {
-    if (cache_ == nullptr) return model_.encode(text, out_);
-    if (cache_->find(text, out_)) return;
-    const std::size_t before = out_.size();
-    model_.encode(text, out_);
-    cache_->keep(text, out_.data() + before, out_.size() - before);
-  }
+  void word(std::string_view text) override { model_.encode(text, cache_, out_); }
 
  private:
   const Bpe& model_;

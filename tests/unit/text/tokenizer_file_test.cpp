@@ -271,4 +271,30 @@ TEST_CASE("an old file without a model type and with a version line in its merge
         std::vector<std::int32_t>{2});
 }
 
+// Ids of tokenizers 0.23.3. Words are cut before a space mark only where no merge may cross it.
+TEST_CASE("merges across a space mark are those of tokenizers") {
+  Json file = small();
+  file["added_tokens"] = Json::array();
+  Json& model = file["model"];
+  model["vocab"] = {{"▁", 0},   {"a", 1},     {"▁a", 2},     {"▁▁", 3},      {">", 4},
+                    {">▁a", 5}, {"<unk>", 6}, {"<0x41>", 7}, {"<0x41>▁a", 8}};
+  model["merges"] = {"▁ ▁", "▁ a", "> ▁a"};
+  const auto ids = [&](std::string_view text) {
+    return Tokenizer::from_json(file.dump(), "t.json").encode(text, false);
+  };
+  using Ids = std::vector<std::int32_t>;
+  model["unk_token"] = nullptr;  // unknown characters vanish, their neighbours meet
+  CHECK(ids("▁X▁") == Ids{3});
+  CHECK(ids(">X▁a") == Ids{5});
+  model["unk_token"] = "<unk>";
+  CHECK(ids("▁X▁") == Ids{0, 6, 0});
+  CHECK(ids(">▁a▁a") == Ids{5, 2});
+  CHECK(ids("a>▁a") == Ids{1, 5});
+  CHECK(ids(">X▁a") == Ids{4, 6, 2});
+  model["byte_fallback"] = true;
+  model["merges"].push_back("<0x41> ▁a");
+  CHECK(ids("A▁a") == Ids{8});
+  CHECK(ids(">A▁a") == Ids{4, 8});
+}
+
 }  // namespace loraproof::text
