@@ -104,7 +104,6 @@ void OutputFile::append(std::span<const std::byte> bytes,
 }
 
 std::string OutputFile::finish() {
-  if (::fsync(descriptor_) != 0) throw write_error(path_, errno);
   if (::close(std::exchange(descriptor_, -1)) != 0) throw write_error(path_, errno);
   hasher_->end();
   return hasher_->sha.finish();

@@ -22,7 +22,8 @@ class OutputFile {
 
   /// Appends the bytes. `owner` keeps them alive until their digest has been taken.
   void append(std::span<const std::byte> bytes, const std::shared_ptr<const void>& owner);
-  /// Flushes to disk, closes; "sha256:..." of all bytes.
+  /// Closes; "sha256:..." of all bytes. They are on their way to the disk: who commits the folder
+  /// (AtomicFolder) waits for them, so that the next file need not.
   [[nodiscard]] std::string finish();
 
  private:
