@@ -6,7 +6,7 @@ set -euo pipefail
 program="$1"; adapter="$2"
 fail() { echo "$1"; exit 1; }
 
-loads_torch() { readelf -d "$1" | grep -q 'NEEDED.*libtorch'; }
+loads_torch() { readelf -d "$1" | grep 'NEEDED.*libtorch' > /dev/null; }
 if loads_torch "$program"; then fail "$program needs libtorch to start"; fi
 loads_torch "$(dirname "$program")/loraproof-engine" || fail "loraproof-engine is not linked with libtorch"
 

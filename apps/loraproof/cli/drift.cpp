@@ -24,24 +24,28 @@ void add_reading_flags(CLI::App& app, commands::DriftLogOptions& log) {
   app.add_option("--output-field", log.output_field,
                  "JSON pointer of the output (default /output); implies --side output")
       ->type_name("POINTER");
-  app.add_option("--finish-field", log.finish_field,
-                 "JSON pointer of the finish reason of an output (default /finish_reason)")
-      ->type_name("POINTER");
   app.add_flag("--ids", log.ids, "The field holds token ids (default field /ids)");
   app.add_flag("--keep-system", log.keep_system, "Profile system and developer turns too");
   app.add_option("--cluster", log.cluster, "JSON pointer of a session id: sessions are the units")
       ->type_name("POINTER");
-  app.add_option("--feature", log.features, "Also count the values of this field; repeatable")
-      ->type_name("[NAME=]POINTER")
-      ->allow_extra_args(false);
-  app.add_option("--by", log.by, "Also segment by segment: a field with at most 64 values")
-      ->type_name("[NAME=]POINTER");
   app.add_option("--key", log.key, "File with a secret for the hashes (default: a published key)")
       ->type_name("FILE");
   app.add_option("--threads", log.threads, "Worker threads (0: one for each core)")
       ->check(CLI::Range(0, 256))
       ->capture_default_str();
   app.add_flag("--strict", log.strict, "Stop at the first malformed line");
+}
+
+// What a profile counts beside the text; a map has none of it.
+void add_field_flags(CLI::App& app, commands::DriftLogOptions& log) {
+  app.add_option("--finish-field", log.finish_field,
+                 "JSON pointer of the finish reason of an output (default /finish_reason)")
+      ->type_name("POINTER");
+  app.add_option("--feature", log.features, "Also count the values of this field; repeatable")
+      ->type_name("[NAME=]POINTER")
+      ->allow_extra_args(false);
+  app.add_option("--by", log.by, "Also segment by segment: a field with at most 64 values")
+      ->type_name("[NAME=]POINTER");
 }
 
 void add_log_flags(CLI::App& app, commands::DriftLogOptions& log) {
@@ -52,8 +56,6 @@ void add_log_flags(CLI::App& app, commands::DriftLogOptions& log) {
       ->type_name("DIR")
       ->required();
   add_reading_flags(app, log);
-  app.add_option("--part", log.part, "Name of this part (default: made from the content)")
-      ->type_name("NAME");
 }
 
 void add_result_flags(CLI::App& app, commands::DriftOutput& out) {
@@ -95,6 +97,9 @@ struct Flags {
 CLI::App* add_profile(CLI::App& app, commands::DriftProfileOptions& options) {
   CLI::App* sub = app.add_subcommand("profile", "Count a log into a profile");
   add_log_flags(*sub, options.log);
+  add_field_flags(*sub, options.log);
+  sub->add_option("--part", options.log.part, "Name of this part (default: made from the content)")
+      ->type_name("NAME");
   sub->add_option("--map", options.map,
                   "Map or reference to profile with (default: this is a reference, make its map)")
       ->type_name("FILE");
@@ -150,7 +155,9 @@ CLI::App* add_compare(CLI::App& app, CompareFlags& flags) {
   sub->add_option("--prom-label", options.prometheus.labels, "Label of these metrics; repeatable")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
-  sub->add_option("--alpha", flags.alpha, "Level of all windows together (default 0.05)")
+  sub->add_option(
+         "--alpha", flags.alpha,
+         "Level of all windows together (default 0.05); with --run-length of drift.evidence alone")
       ->type_name("P")
       ->check(CLI::Number);
   sub->add_option("--psi", flags.psi, "Fail where debiased PSI is above X, and significant")
@@ -161,6 +168,7 @@ CLI::App* add_compare(CLI::App& app, CompareFlags& flags) {
       ->check(CLI::Number);
   const std::vector<CLI::Option*> others = sub->get_options();
   add_reading_flags(*sub, options.log);
+  add_field_flags(*sub, options.log);
   for (const CLI::Option* option : sub->get_options()) {
     if (std::ranges::find(others, option) == others.end()) flags.reading.push_back(option);
   }

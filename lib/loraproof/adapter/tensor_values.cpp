@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "loraproof/core/error.h"
+#include "loraproof/io/element_values.h"
 
 namespace loraproof::adapter {
 namespace {
@@ -18,23 +19,6 @@ Stored stored_at(const std::byte* bytes) {
   Stored value;
   std::memcpy(&value, bytes, sizeof(Stored));  // a tensor of a safetensors file may lie anywhere
   return value;
-}
-
-float from_bf16(std::uint16_t bits) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-}
-
-// IEEE 754 binary16: sign, 5 bits of exponent (bias 15), 10 of fraction.
-float from_f16(std::uint16_t bits) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
-  const std::uint32_t exponent = (bits >> 10) & 0x1fu;
-  const std::uint32_t fraction = bits & 0x3ffu;
-  if (exponent == 0) {  // zero or subnormal: fraction · 2^-24
-    const float magnitude = std::ldexp(static_cast<float>(fraction), -24);
-    return sign != 0 ? -magnitude : magnitude;
-  }
-  const std::uint32_t wide = exponent == 0x1f ? 0xffu : exponent + (127 - 15);
-  return std::bit_cast<float>(sign | (wide << 23) | (fraction << 13));
 }
 
 // The binary16 of a value that has one exactly; nothing for others.
@@ -69,10 +53,10 @@ void for_values(const io::TensorView& view, Visit visit) {
   const std::byte* const end = at + view.bytes.size();
   switch (view.dtype) {
     case DType::BF16:
-      for (; at < end; at += 2) visit(from_bf16(stored_at<std::uint16_t>(at)));
+      for (; at < end; at += 2) visit(io::bf16_value(stored_at<std::uint16_t>(at)));
       return;
     case DType::F16:
-      for (; at < end; at += 2) visit(from_f16(stored_at<std::uint16_t>(at)));
+      for (; at < end; at += 2) visit(io::f16_value(stored_at<std::uint16_t>(at)));
       return;
     case DType::F32:
       for (; at < end; at += 4) visit(stored_at<float>(at));

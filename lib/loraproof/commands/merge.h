@@ -16,11 +16,11 @@ struct MergeOptions {
   std::string base;
   std::vector<std::string> adapters;  ///< DIR, or NAME=DIR
   std::vector<std::string> weights;   ///< NAME=W, or W for all; default 1
-  std::filesystem::path out;
-  bool force = false;          ///< replace `out`
-  std::string dtype = "keep";  ///< keep, bf16, fp16 or fp32
-  int threads = 0;             ///< that compute; 0: one for each core
-  bool dry_run = false;        ///< say what would be written
+  std::filesystem::path out;          ///< made with the folders above it
+  bool force = false;                 ///< replace `out`
+  std::string dtype = "keep";         ///< keep, bf16, fp16 or fp32
+  int threads = 0;                    ///< that compute; 0: one for each core
+  bool dry_run = false;               ///< say what would be written
   PolicyOptions policy;
 };
 

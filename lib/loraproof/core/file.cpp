@@ -86,6 +86,18 @@ std::filesystem::path unique_sibling(const std::filesystem::path& target, const 
 
 }  // namespace
 
+Error write_error(const std::filesystem::path& path, int code) {
+  std::string hint;
+  if (code == ENOSPC || code == EDQUOT || code == EFBIG) hint = "free space, or write elsewhere";
+  if (code == EACCES || code == EPERM || code == EROFS)
+    hint = "check the permissions of the folder";
+  if (code == EEXIST) hint = "files are never overwritten: remove it or choose another name";
+  if (code == ENOENT) hint = "the folder does not exist";
+  return input_error({.message = fmt::format("cannot write: {}", std::strerror(code)),
+                      .file = path.string(),
+                      .hint = hint});
+}
+
 std::string read_text_file(const std::filesystem::path& path, std::size_t max_bytes) {
   const Descriptor descriptor(path, O_RDONLY, "open");
   const struct stat status = status_of(path, descriptor.get());

@@ -3,6 +3,8 @@
 // half-written. Every function throws an input Error with the path and the system's reason.
 #pragma once
 
+#include "loraproof/core/error.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -12,6 +14,9 @@
 #include <string_view>
 
 namespace loraproof {
+
+/// The input Error of a file that is created or written block by block; `code` is errno.
+[[nodiscard]] Error write_error(const std::filesystem::path& path, int code);
 
 /// Reads a whole file of at most `max_bytes`.
 [[nodiscard]] std::string read_text_file(const std::filesystem::path& path,

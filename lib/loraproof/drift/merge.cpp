@@ -8,17 +8,21 @@
 namespace loraproof::drift {
 namespace {
 
-template <typename Numbers>
-void add_all(Numbers& into, const Numbers& other) {
-  for (std::size_t i = 0; i < into.size(); ++i) into[i] += other[i];
-}
+// Everything below adds with a sign: +1, or -1 for what was added before.
 
 template <typename Numbers>
-void subtract_all(Numbers& from, const Numbers& part) {
-  for (std::size_t i = 0; i < from.size(); ++i) from[i] -= part[i];
+void add_all(Numbers& into, const Numbers& other, int sign) {
+  for (std::size_t i = 0; i < into.size(); ++i) into[i] += sign * other[i];
 }
 
-std::vector<TokenCount> sum_of(const std::vector<TokenCount>& a, const std::vector<TokenCount>& b) {
+template <typename Map>
+void add_map(Map& into, const Map& other, int sign) {
+  for (const auto& [key, count] : other) into[key] += sign * count;
+  if (sign < 0) std::erase_if(into, [](const auto& item) { return item.second == 0; });
+}
+
+std::vector<TokenCount> sum_of(const std::vector<TokenCount>& a, const std::vector<TokenCount>& b,
+                               int sign) {
   std::vector<TokenCount> out;
   out.reserve(std::max(a.size(), b.size()));
   auto left = a.begin();
@@ -26,62 +30,54 @@ std::vector<TokenCount> sum_of(const std::vector<TokenCount>& a, const std::vect
   while (left != a.end() || right != b.end()) {
     if (right == b.end() || (left != a.end() && left->id < right->id)) {
       out.push_back(*left++);
-    } else if (left == a.end() || right->id < left->id) {
-      out.push_back(*right++);
-    } else {
-      out.push_back({left->id, left->df + right->df, left->tf + right->tf});
-      ++left, ++right;
+      continue;
     }
+    TokenCount sum{.id = right->id, .df = sign * right->df, .tf = sign * right->tf};
+    if (left != a.end() && left->id == right->id) {
+      sum.df += left->df;
+      sum.tf += left->tf;
+      ++left;
+    }
+    ++right;
+    if (sum.df != 0) out.push_back(sum);
   }
   return out;
 }
 
-void add_lens(LensState& into, const LensState& other) {
-  into.units += other.units;
-  into.x += other.x;
-  into.y += other.y;
-  into.xx += other.xx;
-  into.xy += other.xy;
-  into.yy += other.yy;
-  into.zeros += other.zeros;
-  for (const auto& [key, count] : other.bins) into.bins[key] += count;
+void add_lens(LensState& into, const LensState& other, int sign) {
+  into.units += sign * other.units;
+  into.x += sign * other.x;
+  into.y += sign * other.y;
+  into.xx += sign * other.xx;
+  into.xy += sign * other.xy;
+  into.yy += sign * other.yy;
+  into.zeros += sign * other.zeros;
+  add_map(into.bins, other.bins, sign);
 }
 
-void add_feature(Feature& into, const Feature& other) {
-  for (const auto& [value, count] : other.counts) into.counts[value] += count;
-  into.other += other.other;
-  into.missing += other.missing;
+void add_feature(Feature& into, const Feature& other, int sign) {
+  add_map(into.counts, other.counts, sign);
+  into.other += sign * other.other;
+  into.missing += sign * other.missing;
   if (into.counts.size() > kMaxFeatureValues) throw too_many_values(into);
 }
 
-void take_away_lens(LensState& from, const LensState& part) {
-  from.units -= part.units;
-  from.x -= part.x;
-  from.y -= part.y;
-  from.xx -= part.xx;
-  from.xy -= part.xy;
-  from.yy -= part.yy;
-  from.zeros -= part.zeros;
-  for (const auto& [key, count] : part.bins) from.bins[key] -= count;
-  std::erase_if(from.bins, [](const auto& bin) { return bin.second == 0; });
-}
-
-void take_away_feature(Feature& from, const Feature& part) {
-  for (const auto& [value, count] : part.counts) from.counts[value] -= count;
-  std::erase_if(from.counts, [](const auto& value) { return value.second == 0; });
-  from.other -= part.other;
-  from.missing -= part.missing;
-}
-
-void take_away_tokens(std::vector<TokenCount>& from, const std::vector<TokenCount>& part) {
-  auto at = from.begin();
-  for (const TokenCount& token : part) {
-    at = std::lower_bound(at, from.end(), token.id,
-                          [](const TokenCount& a, std::int32_t id) { return a.id < id; });
-    at->df -= token.df;
-    at->tf -= token.tf;
+void add_signed(Counts& into, const Counts& other, int sign) {
+  into.units += sign * other.units;
+  into.empty_units += sign * other.empty_units;
+  into.records += sign * other.records;
+  into.tokens += sign * other.tokens;
+  into.bytes += sign * other.bytes;
+  into.token_counts = sum_of(into.token_counts, other.token_counts, sign);
+  add_all(into.bigram_df, other.bigram_df, sign);
+  add_all(into.sketch_sum, other.sketch_sum, sign);
+  add_all(into.sketch_products, other.sketch_products, sign);
+  add_all(into.group_sum, other.group_sum, sign);
+  add_all(into.group_products, other.group_products, sign);
+  for (std::size_t i = 0; i < kLensCount; ++i) add_lens(into.lenses[i], other.lenses[i], sign);
+  for (std::size_t i = 0; i < into.features.size(); ++i) {
+    add_feature(into.features[i], other.features[i], sign);
   }
-  std::erase_if(from, [](const TokenCount& token) { return token.df == 0; });
 }
 
 void add_segments(Profile& into, const Profile& other) {
@@ -155,41 +151,9 @@ bool same_features(const Counts& a, const Counts& b) {
                     [](const Feature& x, const Feature& y) { return x.name == y.name; });
 }
 
-void add_counts(Counts& into, const Counts& other) {
-  into.units += other.units;
-  into.empty_units += other.empty_units;
-  into.records += other.records;
-  into.tokens += other.tokens;
-  into.bytes += other.bytes;
-  into.token_counts = sum_of(into.token_counts, other.token_counts);
-  add_all(into.bigram_df, other.bigram_df);
-  add_all(into.sketch_sum, other.sketch_sum);
-  add_all(into.sketch_products, other.sketch_products);
-  add_all(into.group_sum, other.group_sum);
-  add_all(into.group_products, other.group_products);
-  for (std::size_t i = 0; i < kLensCount; ++i) add_lens(into.lenses[i], other.lenses[i]);
-  for (std::size_t i = 0; i < into.features.size(); ++i) {
-    add_feature(into.features[i], other.features[i]);
-  }
-}
+void add_counts(Counts& into, const Counts& other) { add_signed(into, other, 1); }
 
-void take_away(Counts& from, const Counts& part) {
-  from.units -= part.units;
-  from.empty_units -= part.empty_units;
-  from.records -= part.records;
-  from.tokens -= part.tokens;
-  from.bytes -= part.bytes;
-  take_away_tokens(from.token_counts, part.token_counts);
-  subtract_all(from.bigram_df, part.bigram_df);
-  subtract_all(from.sketch_sum, part.sketch_sum);
-  subtract_all(from.sketch_products, part.sketch_products);
-  subtract_all(from.group_sum, part.group_sum);
-  subtract_all(from.group_products, part.group_products);
-  for (std::size_t i = 0; i < kLensCount; ++i) take_away_lens(from.lenses[i], part.lenses[i]);
-  for (std::size_t i = 0; i < from.features.size(); ++i) {
-    take_away_feature(from.features[i], part.features[i]);
-  }
-}
+void take_away(Counts& from, const Counts& part) { add_signed(from, part, -1); }
 
 void merge(Profile& into, const Profile& other) {
   refuse_merge(into, other);

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
-#include <deque>
 #include <exception>
 #include <fmt/format.h>
 #include <memory>
@@ -16,6 +14,7 @@
 
 #include "loraproof/core/error.h"
 #include "loraproof/core/file.h"
+#include "loraproof/core/work_queue.h"
 #include "loraproof/drift/clusters.h"
 #include "loraproof/drift/merge.h"
 #include "loraproof/drift/profile_file.h"
@@ -26,51 +25,6 @@ namespace loraproof::drift {
 namespace {
 
 constexpr std::size_t kPartDigits = 32;  // of the SHA-256 that names a part
-
-// Hands batches from the reading thread to the workers; holds a few, so that memory stays bounded.
-class BatchQueue {
- public:
-  explicit BatchQueue(std::size_t capacity) : capacity_(capacity) {}
-
-  /// False when the workers have given up.
-  bool push(Batch batch) {
-    std::unique_lock lock(mutex_);
-    room_.wait(lock, [this] { return batches_.size() < capacity_ || stopped_; });
-    if (stopped_) return false;
-    batches_.push_back(std::move(batch));
-    filled_.notify_one();
-    return true;
-  }
-  /// False when there are no more.
-  bool pop(Batch& out) {
-    std::unique_lock lock(mutex_);
-    filled_.wait(lock, [this] { return !batches_.empty() || ended_ || stopped_; });
-    if (batches_.empty() || stopped_) return false;
-    out = std::move(batches_.front());
-    batches_.pop_front();
-    room_.notify_one();
-    return true;
-  }
-  void end() {
-    const std::lock_guard lock(mutex_);
-    ended_ = true;
-    filled_.notify_all();
-  }
-  void stop() {
-    const std::lock_guard lock(mutex_);
-    stopped_ = true;
-    filled_.notify_all();
-    room_.notify_all();
-  }
-
- private:
-  std::size_t capacity_;
-  std::mutex mutex_;
-  std::condition_variable room_, filled_;
-  std::deque<Batch> batches_;
-  bool ended_ = false;
-  bool stopped_ = false;
-};
 
 // Takes batches off the queue with one worker a thread. Errors of a worker stop everything.
 class Crew {
@@ -117,7 +71,7 @@ class Crew {
       if (thread.joinable()) thread.join();
     }
   }
-  BatchQueue queue_;
+  WorkQueue<Batch> queue_;
   std::mutex mutex_;
   std::exception_ptr error_;
   std::atomic<bool> found_bad_ = false;

@@ -2,7 +2,6 @@
 #include "loraproof/io/safetensors_writer.h"
 
 #include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <set>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "loraproof/core/error.h"
+#include "loraproof/core/file.h"
 #include "loraproof/core/json.h"
 #include "loraproof/io/safetensors.h"
 
@@ -17,18 +17,6 @@ namespace loraproof::io {
 namespace {
 
 constexpr std::size_t kAlignment = 8;
-
-Error write_error(const std::filesystem::path& path, int code) {
-  std::string hint;
-  if (code == ENOSPC || code == EDQUOT || code == EFBIG) hint = "free space, or write elsewhere";
-  if (code == EACCES || code == EPERM || code == EROFS)
-    hint = "check the permissions of the folder";
-  if (code == EEXIST) hint = "files are never overwritten: remove it or choose another name";
-  if (code == ENOENT) hint = "the folder does not exist";
-  return input_error({.message = fmt::format("cannot write: {}", std::strerror(code)),
-                      .file = path.string(),
-                      .hint = hint});
-}
 
 std::uint64_t bytes_of(const TensorSpec& spec, const std::filesystem::path& path) {
   const auto bytes = byte_count(spec.dtype, spec.shape);

@@ -4,12 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "loraproof/core/cpu.h"
 #include "loraproof/merge/rounding.h"
-
-#if defined(__x86_64__)
-#define LORAPROOF_FOR_AVX512 [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,fma")]]
-#define LORAPROOF_FOR_AVX2 [[gnu::target("avx2,fma")]]
-#endif
 
 namespace loraproof::merge {
 namespace {
@@ -89,10 +85,11 @@ LORAPROOF_FOR_AVX2 void merge_row_avx2(const std::byte* base, const double* chan
 using MergeRow = void (*)(const std::byte*, const double*, std::byte*, std::size_t, Bf16RowSums&);
 MergeRow choose_merge_row() {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-    return &merge_row_avx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &merge_row_avx2;
+  switch (instruction_set()) {
+    case InstructionSet::Avx512: return &merge_row_avx512;
+    case InstructionSet::Avx2: return &merge_row_avx2;
+    case InstructionSet::Any: break;
+  }
 #endif
   return &merge_row_any;
 }

@@ -7,12 +7,12 @@
 #include <cstring>
 #include <optional>
 
+#include "loraproof/core/cpu.h"
+#include "loraproof/io/element_values.h"
 #include "loraproof/merge/bf16_row.h"
 #include "loraproof/merge/rounding.h"
 
 #if defined(__x86_64__)
-#define LORAPROOF_FOR_AVX512 [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,fma")]]
-#define LORAPROOF_FOR_AVX2 [[gnu::target("avx2,fma")]]
 __extension__ typedef __float128 Quad;
 #else
 using Quad = long double;
@@ -82,10 +82,11 @@ LORAPROOF_FOR_AVX2 void add_product_avx2(const Product& p) { add_product(p); }
 using AddProduct = void (*)(const Product&);
 AddProduct choose_add_product() {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-    return &add_product_avx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &add_product_avx2;
+  switch (instruction_set()) {
+    case InstructionSet::Avx512: return &add_product_avx512;
+    case InstructionSet::Avx2: return &add_product_avx2;
+    case InstructionSet::Any: break;
+  }
 #endif
   return &add_product_any;
 }
@@ -168,7 +169,7 @@ class RowMerger {
   void finish_row(std::size_t i, std::size_t row, std::span<std::byte> bytes) {
     const std::size_t in_size = io::size_of(weight_.base->dtype) * columns_;
     const std::span base = std::span(base_).subspan(i * columns_, columns_);
-    widen(weight_.base->dtype, weight_.base->bytes.subspan(row * in_size, in_size), base);
+    io::widen(weight_.base->dtype, weight_.base->bytes.subspan(row * in_size, in_size), base);
     const std::span change = std::span(sums_).subspan(i * columns_, columns_);
     double factor = 1, slack = 0;
     if (weight_.change == nullptr) {
@@ -187,7 +188,7 @@ class RowMerger {
     }
     round_to(weight_.out, values_, bytes);
     if (weight_.change != nullptr) decide_ties(i, row, slack, bytes);
-    widen(weight_.out, bytes, stored_);
+    io::widen(weight_.out, bytes, stored_);
     add_sums(base);
   }
 
@@ -278,19 +279,13 @@ void append_turned(std::vector<double>& out, const std::vector<double>& values, 
   }
 }
 
-std::vector<double> values_of(const io::TensorView& view) {
-  std::vector<double> values(static_cast<std::size_t>(view.numel()));
-  widen(view.dtype, view.bytes, values);
-  return values;
-}
-
 }  // namespace
 
 void LowRank::add(const io::TensorView& left_view, bool transpose_left,
                   const io::TensorView& right_view, bool transpose_right, double scaling) {
   const std::int64_t more = transpose_left ? left_view.shape.front() : left_view.shape.back();
   const std::int64_t before = rank();
-  const std::vector<double> stored_left = values_of(left_view);
+  const std::vector<double> stored_left = io::widened(left_view);
   std::vector<double> turned;
   if (transpose_left) append_turned(turned, stored_left, more, rows);
   const std::vector<double>& fresh = transpose_left ? turned : stored_left;
@@ -303,7 +298,7 @@ void LowRank::add(const io::TensorView& left_view, bool transpose_left,
     wide.insert(wide.end(), added, added + more);
   }
   left = std::move(wide);
-  const std::vector<double> stored_right = values_of(right_view);
+  const std::vector<double> stored_right = io::widened(right_view);
   if (transpose_right) {
     append_turned(right, stored_right, columns, more);
   } else {

@@ -55,12 +55,11 @@ struct MergeSums {
 
 /// One weight to be merged. All views and vectors outlive it.
 struct WeightMerge {
-  const io::TensorView* base = nullptr;  ///< [rows, columns] or flat
+  const io::TensorView* base = nullptr;  ///< rows of `columns` elements, whatever its shape
   io::DType out = io::DType::BF16;
   const LowRank* change = nullptr;  ///< null: only converted to `out`
   /// DoRA: W' = m / |W + D|_row · (W + D), one magnitude for each row of the stored weight.
   std::span<const double> magnitude = {};
-  std::int64_t rows = 0;
   std::int64_t columns = 0;
 };
 

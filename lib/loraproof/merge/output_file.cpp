@@ -2,31 +2,19 @@
 #include "loraproof/merge/output_file.h"
 
 #include <cerrno>
-#include <condition_variable>
-#include <cstring>
-#include <deque>
 #include <fcntl.h>
-#include <fmt/format.h>
-#include <mutex>
 #include <thread>
 #include <unistd.h>
 #include <utility>
 
 #include "loraproof/core/digest.h"
-#include "loraproof/core/error.h"
+#include "loraproof/core/file.h"
+#include "loraproof/core/work_queue.h"
 
 namespace loraproof::merge {
 namespace {
 
 constexpr std::size_t kMostWaiting = 4;  // blocks that the digest may lag behind
-
-Error write_error(const std::filesystem::path& path, int code) {
-  const bool full = code == ENOSPC || code == EDQUOT || code == EFBIG;
-  return input_error({.message = fmt::format("cannot write: {}", std::strerror(code)),
-                      .file = path.string(),
-                      .hint = full ? "free space, or write elsewhere; nothing was left in --out"
-                                   : "check the folder; nothing was left in --out"});
-}
 
 }  // namespace
 
@@ -39,39 +27,15 @@ struct OutputFile::Hasher {
   Hasher() : thread([this] { run(); }) {}
   ~Hasher() { end(); }
 
-  void add(Piece piece) {
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return pieces.size() < kMostWaiting; });
-    pieces.push_back(std::move(piece));
-    changed.notify_all();
-  }
   void end() {
-    {
-      const std::lock_guard lock(mutex);
-      ended = true;
-      changed.notify_all();
-    }
+    pieces.end();
     if (thread.joinable()) thread.join();
   }
   void run() {
-    for (;;) {
-      Piece piece;
-      {
-        std::unique_lock lock(mutex);
-        changed.wait(lock, [&] { return !pieces.empty() || ended; });
-        if (pieces.empty()) return;
-        piece = std::move(pieces.front());
-        pieces.pop_front();
-        changed.notify_all();
-      }
-      sha.update(piece.bytes);
-    }
+    for (Piece piece; pieces.pop(piece); piece = {}) sha.update(piece.bytes);
   }
 
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::deque<Piece> pieces;
-  bool ended = false;
+  WorkQueue<Piece> pieces{kMostWaiting};
   Sha256 sha;
   std::thread thread;
 };
@@ -88,7 +52,7 @@ OutputFile::~OutputFile() {
 
 void OutputFile::append(std::span<const std::byte> bytes,
                         const std::shared_ptr<const void>& owner) {
-  hasher_->add({bytes, owner});  // which may be done before the bytes are written
+  hasher_->pieces.push({bytes, owner});  // which may be done before the bytes are written
   for (std::span<const std::byte> rest = bytes; !rest.empty();) {
     const ssize_t count = ::write(descriptor_, rest.data(), rest.size());
     if (count < 0 && errno == EINTR) continue;

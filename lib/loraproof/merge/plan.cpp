@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "loraproof/core/error.h"
+#include "loraproof/io/element_values.h"
 #include "loraproof/merge/rounding.h"
 
 namespace loraproof::merge {
@@ -13,12 +14,6 @@ namespace {
 
 using adapter::BaseModule;
 using adapter::PlacedModule;
-
-std::vector<double> values_of(const io::TensorView& view) {
-  std::vector<double> values(static_cast<std::size_t>(view.numel()));
-  widen(view.dtype, view.bytes, values);
-  return values;
-}
 
 // What all adapters together do to one stored tensor.
 struct Edit {
@@ -111,7 +106,7 @@ class Planner {
                            .where = path,
                            .found = fmt::format("--weight {}={}", adapter.name, adapter.weight)});
       }
-      one.magnitude = values_of(*placed.magnitude);
+      one.magnitude = io::widened(*placed.magnitude);
     }
     if (one.changes > 1 && !one.magnitude.empty()) {
       throw input_error({.message = "DoRA is not linear: it can't be merged with another adapter "
@@ -128,7 +123,7 @@ class Planner {
     one.change.columns = 1;
     // A product of the bias and 1, so that it takes part in the sum like any other change.
     one.change.left =
-        widened_by_column(one.change.left, values_of(*placed.lora_bias), one.change.rank());
+        widened_by_column(one.change.left, io::widened(*placed.lora_bias), one.change.rank());
     one.change.right.push_back(1);
     one.change.add_scale(placed.scale * adapter.weight, 1);
   }

@@ -27,12 +27,7 @@ Format format_of(DType dtype) {
   }
 }
 
-template <typename Stored>
-Stored load(const std::byte* at) {
-  Stored value;
-  std::memcpy(&value, at, sizeof value);  // tensors of a safetensors file may lie anywhere
-  return value;
-}
+// Tensors of a safetensors file may lie anywhere.
 template <typename Stored>
 void store(std::byte* at, Stored value) {
   std::memcpy(at, &value, sizeof value);
@@ -80,50 +75,10 @@ std::uint16_t f16_of(double value) {
   return static_cast<std::uint16_t>(sign | (base + up));
 }
 
-double from_f16(std::uint16_t bits) {
-  const int exponent = bits >> 10 & 0x1F;
-  const int fraction = bits & 0x3FF;
-  double magnitude = 0;
-  if (exponent == 0) {
-    magnitude = std::ldexp(fraction, -24);
-  } else if (exponent == 0x1F) {
-    magnitude = fraction == 0 ? HUGE_VAL : std::nan("");
-  } else {
-    magnitude = std::ldexp(fraction + 1024, exponent - 25);
-  }
-  return (bits & 0x8000) != 0 ? -magnitude : magnitude;
-}
-
 }  // namespace
 
 bool is_mergeable(DType dtype) {
   return dtype == DType::BF16 || dtype == DType::F16 || dtype == DType::F32 || dtype == DType::F64;
-}
-
-void widen(DType dtype, std::span<const std::byte> bytes, std::span<double> out) {
-  const std::byte* at = bytes.data();
-  switch (dtype) {
-    case DType::BF16:
-      for (double& value : out) {
-        value = std::bit_cast<float>(static_cast<std::uint32_t>(load<std::uint16_t>(at)) << 16);
-        at += 2;
-      }
-      return;
-    case DType::F16:
-      for (double& value : out) {
-        value = from_f16(load<std::uint16_t>(at));
-        at += 2;
-      }
-      return;
-    case DType::F32:
-      for (double& value : out) {
-        value = load<float>(at);
-        at += 4;
-      }
-      return;
-    case DType::F64: std::memcpy(out.data(), at, out.size_bytes()); return;
-    default: throw internal_error({.message = "not a type of weights"});
-  }
 }
 
 void round_to(DType dtype, std::span<const double> values, std::span<std::byte> bytes) {

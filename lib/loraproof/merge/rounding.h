@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From stored values to f64 and back, rounded once. The way back never goes through a narrower
-// type first: f64 -> f32 -> bf16 rounds twice and is wrong by one unit in the last place at some
-// values.
+// From f64 to the types of weights, rounded once. That never goes through a narrower type first:
+// f64 -> f32 -> bf16 rounds twice and is wrong by one unit in the last place at some values.
 #pragma once
 
 #include <cstddef>
@@ -14,9 +13,6 @@ namespace loraproof::merge {
 
 /// BF16, F16, F32 and F64, the types of weights that a merge computes with.
 [[nodiscard]] bool is_mergeable(io::DType dtype);
-
-/// Values of consecutive elements, exactly. `bytes`: as many elements as `out` has.
-void widen(io::DType dtype, std::span<const std::byte> bytes, std::span<double> out);
 
 /// The nearest value of `dtype` (F64 excluded), ties to even, overflow to infinity (IEEE 754
 /// roundTiesToEven), written to `bytes`, one element for each value.

@@ -137,7 +137,6 @@ class FileWriter {
                              .out = tensor.spec.dtype,
                              .change = tensor.change.empty() ? nullptr : &tensor.change,
                              .magnitude = tensor.magnitude,
-                             .rows = rows.count,
                              .columns = rows.length},
                             place.first, place.rows, *computed);
     return block;

@@ -7,14 +7,10 @@
 #include <memory>
 #include <type_traits>
 
+#include "loraproof/core/cpu.h"
+
 #ifdef __SSE2__
 #include <emmintrin.h>
-#endif
-
-// The compiler turns one text into code for each instruction set; the choice is made at run time.
-#if defined(__x86_64__)
-#define LORAPROOF_FOR_AVX512 [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,fma")]]
-#define LORAPROOF_FOR_AVX2 [[gnu::target("avx2,fma")]]
 #endif
 
 namespace loraproof::nn {
@@ -248,10 +244,11 @@ constexpr std::int64_t kMostRows = 12;
 template <typename W, typename Y>
 auto choose() {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-    return &run_avx512<W, Y>;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &run_avx2<W, Y>;
+  switch (instruction_set()) {
+    case InstructionSet::Avx512: return &run_avx512<W, Y>;
+    case InstructionSet::Avx2: return &run_avx2<W, Y>;
+    case InstructionSet::Any: break;
+  }
 #endif
   return &run_plain<W, Y>;
 }

@@ -90,9 +90,6 @@ std::optional<double> mean_e_value(std::span<const double> p) {
   return sum / static_cast<double>(p.size());
 }
 
-bool CumulativeSum::add(double z) {
-  level = std::max(0.0, level + z - slack);
-  return level > limit;
-}
+void CumulativeSum::add(double z) { level = std::max(0.0, level + z - slack); }
 
 }  // namespace loraproof::stats

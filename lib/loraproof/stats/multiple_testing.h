@@ -44,11 +44,10 @@ namespace loraproof::stats {
 /// window shows.
 struct CumulativeSum {
   double slack = 0.5;  ///< what a window may exceed its expectation by, in standard deviations
-  double limit = 5;
   double level = 0;
 
-  /// Takes the next window in; true when the level has passed the limit.
-  bool add(double z);
+  /// Takes the next window in.
+  void add(double z);
 };
 
 }  // namespace loraproof::stats

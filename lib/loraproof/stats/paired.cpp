@@ -2,9 +2,10 @@
 #include "loraproof/stats/paired.h"
 
 #include <algorithm>
-#include <boost/math/distributions/binomial.hpp>
 #include <boost/math/distributions/normal.hpp>
 #include <cmath>
+
+#include "loraproof/stats/count_tails.h"
 
 namespace loraproof::stats {
 
@@ -14,9 +15,7 @@ double Flips::excess() const {
 
 double mcnemar_p(const Flips& flips) {
   if (flips.lost == 0) return 1;
-  const boost::math::binomial_distribution<> either_way(
-      static_cast<double>(flips.lost + flips.gained), 0.5);
-  return boost::math::cdf(boost::math::complement(either_way, static_cast<double>(flips.lost - 1)));
+  return binomial_tails(flips.lost + flips.gained, 0.5, flips.lost).upper;
 }
 
 Interval excess_interval(const Flips& flips, double level) {

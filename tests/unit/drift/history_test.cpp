@@ -8,11 +8,13 @@
 #include "loraproof/core/error.h"
 #include "loraproof/core/file.h"
 #include "support/catch.h"
+#include "support/errors.h"
 #include "support/temp_dir.h"
 
 namespace loraproof::drift {
 namespace {
 
+using loraproof::test::input_error_of;
 using loraproof::test::TempDir;
 
 WindowRecord window_of(std::string name, double z, double p = 1) {
@@ -24,14 +26,7 @@ WindowRecord window_of(std::string name, double z, double p = 1) {
 }
 
 ErrorDetail refusal_of(const std::filesystem::path& path, const std::string& reference) {
-  try {
-    (void)read_history(path, reference);
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::Input);
-    return error.detail();
-  }
-  FAIL("no error");
-  return {};
+  return input_error_of([&] { (void)read_history(path, reference); });
 }
 
 }  // namespace

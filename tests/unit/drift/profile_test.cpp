@@ -10,12 +10,14 @@
 #include "loraproof/drift/merge.h"
 #include "loraproof/drift/profile_file.h"
 #include "support/catch.h"
+#include "support/errors.h"
 #include "support/temp_dir.h"
 #include "unit/drift/support.h"
 
 namespace loraproof::drift::test {
 namespace {
 
+using loraproof::test::input_error_of;
 using loraproof::test::TempDir;
 
 const Map& record_map() {
@@ -55,17 +57,6 @@ Profile whole(bool leave_out = false) {
   return profile_of(options_of(fixture_log()), record_map(), leave_out);
 }
 
-ErrorDetail detail_of(const std::function<void()>& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::Input);
-    return error.detail();
-  }
-  FAIL("no error");
-  return {};
-}
-
 }  // namespace
 
 TEST_CASE("any split and any order of merging give the bytes of one run") {
@@ -100,7 +91,7 @@ TEST_CASE("the number of threads changes nothing") {
 TEST_CASE("profiles that don't belong together are not merged") {
   Profile profile = whole();
   SECTION("the same part twice") {
-    const ErrorDetail detail = detail_of([&] { merge(profile, whole()); });
+    const ErrorDetail detail = input_error_of([&] { merge(profile, whole()); });
     CHECK(detail.message == "a part would be counted twice");
     CHECK(detail.found == "part " + profile.parts.front());
   }
@@ -108,44 +99,45 @@ TEST_CASE("profiles that don't belong together are not merged") {
   other.parts = {"other"};
   SECTION("another tokenizer") {
     other.fingerprint.tokenizer = "sha256:00";
-    CHECK(detail_of([&] { merge(profile, other); }).message.find("the tokenizer differs") !=
+    CHECK(input_error_of([&] { merge(profile, other); }).message.find("the tokenizer differs") !=
           std::string::npos);
   }
   SECTION("another key") {
     other.fingerprint.key_id = "0123456789abcdef";
-    CHECK(detail_of([&] { merge(profile, other); }).message.find("the key differs") !=
+    CHECK(input_error_of([&] { merge(profile, other); }).message.find("the key differs") !=
           std::string::npos);
   }
   SECTION("another map") {
     other.fingerprint.map = "sha256:11";
-    CHECK(detail_of([&] { merge(profile, other); }).message.find("the map differs") !=
+    CHECK(input_error_of([&] { merge(profile, other); }).message.find("the map differs") !=
           std::string::npos);
   }
   SECTION("other settings") {
     other.fingerprint.settings = "side=output system=no cluster=no";
-    CHECK(detail_of([&] { merge(profile, other); }).message.find("the settings differ") !=
+    CHECK(input_error_of([&] { merge(profile, other); }).message.find("the settings differ") !=
           std::string::npos);
   }
   SECTION("other features") {
     other.features.clear();
-    CHECK(detail_of([&] { merge(profile, other); }).message.find("features differ") !=
+    CHECK(input_error_of([&] { merge(profile, other); }).message.find("features differ") !=
           std::string::npos);
   }
   SECTION("a sealed one") {
     other = seal(whole(), Key::published(), {});
-    CHECK(detail_of([&] { merge(profile, other); }).message == "a sealed profile can't be merged");
+    CHECK(input_error_of([&] { merge(profile, other); }).message ==
+          "a sealed profile can't be merged");
   }
 }
 
 TEST_CASE("a map for another side, tokenizer or key is refused") {
   RunOptions options = options_of(fixture_log());
   options.record.side = Side::Output;
-  CHECK(detail_of([&] {
+  CHECK(input_error_of([&] {
           (void)profile_of(options, record_map());
         }).message.find("settings differ") != std::string::npos);
   Map map = record_map();
   map.tokenizer = "sha256:22";
-  CHECK(detail_of([&] {
+  CHECK(input_error_of([&] {
           (void)profile_of(options_of(fixture_log()), map);
         }).message.find("tokenizer differs") != std::string::npos);
 }
@@ -217,14 +209,14 @@ TEST_CASE("no piece of a prompt longer than a token stands in a sealed profile")
 
 TEST_CASE("sealing is refused where it would not protect") {
   Profile profile = whole();
-  CHECK(detail_of([&] {
+  CHECK(input_error_of([&] {
           (void)seal(seal(profile, Key::published(), {}), Key::published(), {});
         }).message == "the profile is sealed already");
-  CHECK(detail_of([&] {
+  CHECK(input_error_of([&] {
           (void)seal(profile, Key::from_secret("sixteen bytes or more"), {});
         }).message == "the profile was made with another key");
   profile.units = 49;
-  CHECK(detail_of([&] {
+  CHECK(input_error_of([&] {
           (void)seal(profile, Key::published(), {});
         }).message.find("too few prompts") == 0);
   CHECK_THROWS_AS(seal(whole(), Key::published(), {.min_prompts = 1}), Error);
@@ -241,7 +233,7 @@ TEST_CASE("files give back what was written, as bytes and as a line") {
   int count = 0;
   for_each_profile(path, [&](const Profile& read) { count += read == profile ? 1 : 0; });
   CHECK(count == 2);
-  CHECK(detail_of([&] { (void)read_profile(path); }).message ==
+  CHECK(input_error_of([&] { (void)read_profile(path); }).message ==
         "several profiles where one was expected");
   CHECK(read_map(folder.write("profile", bytes)) == record_map());
 }
@@ -252,7 +244,7 @@ TEST_CASE("damaged files are refused, whatever was done to them") {
     for (std::size_t size = 0; size < bytes.size(); size += 1 + size / 7) {
       CHECK_THROWS_AS(parse_stored(std::string_view(bytes).substr(0, size)), Error);
     }
-    CHECK(detail_of([&] {
+    CHECK(input_error_of([&] {
             (void)parse_stored(std::string_view(bytes).substr(0, bytes.size() - 1));
           }).message == "the profile is cut short");
   }
@@ -266,14 +258,14 @@ TEST_CASE("damaged files are refused, whatever was done to them") {
   SECTION("a newer version is named") {
     std::string newer = bytes;
     newer[9] = 3;
-    const ErrorDetail detail = detail_of([&] { (void)parse_stored(newer); });
+    const ErrorDetail detail = input_error_of([&] { (void)parse_stored(newer); });
     CHECK(detail.found == "version 3");
     CHECK(detail.expected == "version 2");
   }
   SECTION("something else") {
-    CHECK(detail_of([&] { (void)parse_stored("{\"prompt\":\"x\"}"); }).message ==
+    CHECK(input_error_of([&] { (void)parse_stored("{\"prompt\":\"x\"}"); }).message ==
           "this is not a drift profile");
-    CHECK(detail_of([&] {
+    CHECK(input_error_of([&] {
             (void)parse_stored("loraproof-drift:%%%%");
           }).message.find("not Base64") != std::string::npos);
     CHECK_THROWS_AS(parse_stored(bytes + "x"), Error);
@@ -287,7 +279,7 @@ TEST_CASE("a field with too many values is no feature") {
   const auto path = folder.write("log", text);
   RunOptions options = options_of(path.string());
   options.threads = GENERATE(1, 4);
-  const ErrorDetail detail = detail_of([&] { (void)profile_of(options, record_map()); });
+  const ErrorDetail detail = input_error_of([&] { (void)profile_of(options, record_map()); });
   CHECK(detail.message.find("too many distinct values") != std::string::npos);
   CHECK(detail.where == "--feature tier");
 }

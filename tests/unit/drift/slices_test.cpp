@@ -16,12 +16,14 @@
 #include "loraproof/drift/profile_file.h"
 #include "loraproof/drift/segments.h"
 #include "support/catch.h"
+#include "support/errors.h"
 #include "support/temp_dir.h"
 #include "unit/drift/support.h"
 
 namespace loraproof::drift::test {
 namespace {
 
+using loraproof::test::input_error_of;
 using loraproof::test::TempDir;
 
 const Map& record_map() {
@@ -57,17 +59,6 @@ std::vector<std::string> slices_of(const Slicing& slicing, std::int64_t line) {
   std::vector<std::string> names;
   slicing.slices_of({}, line, names);
   return names;
-}
-
-ErrorDetail input_error_of(const std::function<void()>& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::Input);
-    return error.detail();
-  }
-  FAIL("no error");
-  return {};
 }
 
 }  // namespace

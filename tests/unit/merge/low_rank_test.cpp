@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "loraproof/io/element_values.h"
 #include "loraproof/merge/rounding.h"
 #include "support/catch.h"
 
@@ -32,14 +33,14 @@ Matrix matrix_of(std::vector<std::int64_t> shape, DType dtype, double scale, std
   out.bytes.resize(drawn.size() * io::size_of(dtype));
   round_to(dtype, drawn, out.bytes);
   out.values.resize(drawn.size());
-  widen(dtype, out.bytes, out.values);
+  io::widen(dtype, out.bytes, out.values);
   out.view.bytes = out.bytes;
   return out;
 }
 
 std::vector<double> stored(DType dtype, const std::vector<std::byte>& bytes) {
   std::vector<double> values(bytes.size() / io::size_of(dtype));
-  widen(dtype, bytes, values);
+  io::widen(dtype, bytes, values);
   return values;
 }
 
@@ -58,8 +59,7 @@ TEST_CASE("every merged element is the nearest value, for all ranks and odd size
   const double scaling = 16.0 / static_cast<double>(rank);
   LowRank change{.rows = rows, .columns = columns};
   change.add(left.view, false, right.view, false, scaling);
-  const WeightMerge weight{
-      .base = &base.view, .out = dtype, .change = &change, .rows = rows, .columns = columns};
+  const WeightMerge weight{.base = &base.view, .out = dtype, .change = &change, .columns = columns};
   std::vector<std::byte> bytes(base.bytes.size());
   const MergeSums sums = merge_rows(weight, 0, rows, bytes);
   const std::vector<double> merged = stored(dtype, bytes);
@@ -109,8 +109,7 @@ TEST_CASE("a tie of the sum is decided as the exact value is") {
   change.left = {0x1p-8, 0, 0x1p-8, 0x1p-70, 0x1p-8, -0x1p-70, 3 * 0x1p-8, 0};
   std::vector<std::byte> bytes(8);
   const MergeSums sums = merge_rows(
-      {.base = &base.view, .out = DType::BF16, .change = &change, .rows = 4, .columns = 1}, 0, 4,
-      bytes);
+      {.base = &base.view, .out = DType::BF16, .change = &change, .columns = 1}, 0, 4, bytes);
   const std::vector<double> merged = stored(DType::BF16, bytes);
   CHECK(merged[0] == 1);               // an exact tie: to even
   CHECK(merged[1] == 1 + 0x1p-7);      // a 2^-70 above it
@@ -133,7 +132,6 @@ TEST_CASE("DoRA scales each row to its magnitude") {
                     .out = DType::F32,
                     .change = &change,
                     .magnitude = magnitude,
-                    .rows = rows,
                     .columns = columns},
                    0, rows, bytes);
   const std::vector<double> merged = stored(DType::F32, bytes);
@@ -174,8 +172,7 @@ TEST_CASE("what the type can't hold is counted") {
   change.add(left.view, false, right.view, false, 1e9);
   std::vector<std::byte> bytes(base.bytes.size());
   const MergeSums sums = merge_rows(
-      {.base = &base.view, .out = DType::F16, .change = &change, .rows = 4, .columns = 4}, 0, 4,
-      bytes);
+      {.base = &base.view, .out = DType::F16, .change = &change, .columns = 4}, 0, 4, bytes);
   CHECK(sums.non_finite == 16);
 }
 

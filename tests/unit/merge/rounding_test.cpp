@@ -9,6 +9,7 @@
 #include <limits>
 #include <vector>
 
+#include "loraproof/io/element_values.h"
 #include "support/catch.h"
 
 namespace loraproof::merge {
@@ -20,7 +21,7 @@ double value_of(DType dtype, std::uint16_t bits) {
   std::byte bytes[2];
   std::memcpy(bytes, &bits, 2);
   double value = 0;
-  widen(dtype, bytes, std::span(&value, 1));
+  io::widen(dtype, bytes, std::span(&value, 1));
   return value;
 }
 

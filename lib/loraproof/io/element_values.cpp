@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/io/element_values.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "loraproof/core/error.h"
+
+namespace loraproof::io {
+namespace {
+
+template <typename Stored>
+Stored load(const std::byte* at) {
+  Stored value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+}  // namespace
+
+// Sign, 5 bits of exponent (bias 15), 10 of fraction.
+float f16_value(std::uint16_t bits) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
+  const std::uint32_t exponent = (bits >> 10) & 0x1fu;
+  const std::uint32_t fraction = bits & 0x3ffu;
+  if (exponent == 0) {  // zero or subnormal: fraction · 2^-24
+    const float magnitude = std::ldexp(static_cast<float>(fraction), -24);
+    return sign != 0 ? -magnitude : magnitude;
+  }
+  const std::uint32_t wide = exponent == 0x1f ? 0xffu : exponent + (127 - 15);
+  return std::bit_cast<float>(sign | (wide << 23) | (fraction << 13));
+}
+
+void widen(DType dtype, std::span<const std::byte> bytes, std::span<double> out) {
+  const std::byte* at = bytes.data();
+  switch (dtype) {
+    case DType::BF16:
+      for (double& value : out) {
+        value = bf16_value(load<std::uint16_t>(at));
+        at += 2;
+      }
+      return;
+    case DType::F16:
+      for (double& value : out) {
+        value = f16_value(load<std::uint16_t>(at));
+        at += 2;
+      }
+      return;
+    case DType::F32:
+      for (double& value : out) {
+        value = load<float>(at);
+        at += 4;
+      }
+      return;
+    case DType::F64: std::memcpy(out.data(), at, out.size_bytes()); return;
+    default:
+      throw internal_error({.message = "a tensor that is not BF16, F16, F32 or F64",
+                            .found = std::string(name_of(dtype))});
+  }
+}
+
+std::vector<double> widened(const TensorView& view) {
+  std::vector<double> values(static_cast<std::size_t>(view.numel()));
+  widen(view.dtype, view.bytes, values);
+  return values;
+}
+
+}  // namespace loraproof::io

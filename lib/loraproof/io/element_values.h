@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Values of stored elements as numbers, exactly.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "loraproof/io/tensor_view.h"
+
+namespace loraproof::io {
+
+[[nodiscard]] inline float bf16_value(std::uint16_t bits) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
+/// IEEE 754 binary16.
+[[nodiscard]] float f16_value(std::uint16_t bits);
+
+/// Values of consecutive elements of BF16, F16, F32 or F64; `bytes` has as many as `out`, and may
+/// lie anywhere. Internal Error for other types.
+void widen(DType dtype, std::span<const std::byte> bytes, std::span<double> out);
+/// Of a whole tensor, row-major as stored.
+[[nodiscard]] std::vector<double> widened(const TensorView& view);
+
+}  // namespace loraproof::io
