@@ -65,7 +65,7 @@ std::vector<AdapterInput> open_adapters(const MergeOptions& options) {
   std::vector<AdapterInput> adapters;
   std::set<std::string> names;
   for (const std::string& spec : options.adapters) {
-    adapters.push_back(open_adapter(spec));
+    adapters.push_back(open_adapter(spec, adapter::Use::Merge));
     if (names.insert(adapters.back().name).second) continue;
     throw usage_error({.message = "two adapters of one name",
                        .where = "--adapter",
@@ -115,7 +115,7 @@ class Merger {
     std::vector<merge::MergeAdapter> landed;
     for (std::size_t i = 0; i < adapters_.size(); ++i)
       landed.push_back({adapters_[i].name, &placements_[i], weights_[i]});
-    plan_ = merge::plan_merge(base_, layouts_.front(), landed, dtype_);
+    plan_ = merge::plan_merge(base_, layout_, landed, dtype_);
     judge(plan_measures(plan_));
     report_.metrics["plan"] = plan_metrics(plan_);
     if (!options_.dry_run && !any_failed()) write();
@@ -129,17 +129,12 @@ class Merger {
       const adapter::AdapterIdentity identity = adapter::identify(adapter.config, adapter.weights);
       digests_.push_back(io::combined_digest(identity.tensors));
       report_.inputs.push_back({"adapter", adapter.folder.string(), digests_.back()});
-      layouts_.push_back(merge::layout_of(base_, config_, adapter.weights));
-      if (layouts_.back().prefix != layouts_.front().prefix) {
-        throw input_error({.message = "the adapters name the base's modules in different ways",
-                           .file = adapter.folder.string(),
-                           .expected = layouts_.front().prefix,
-                           .found = layouts_.back().prefix});
-      }
     }
+    std::vector<const io::SafetensorsFile*> files;
+    for (const AdapterInput& adapter : adapters_) files.push_back(&adapter.weights);
+    layout_ = merge::layout_of(base_, config_, files);
     for (const AdapterInput& adapter : adapters_) {
-      placements_.push_back(
-          adapter::place(adapter.config, adapter.weights, layouts_.front().modules));
+      placements_.push_back(adapter::place(adapter.config, adapter.weights, layout_.modules));
       Measures measures = landing_measures(placements_.back());
       append(measures,
              zero_effect_measures(adapter::find_zero_effect(
@@ -212,7 +207,7 @@ class Merger {
   std::vector<double> weights_;
   std::optional<io::DType> dtype_;
   std::vector<std::string> digests_;
-  std::vector<merge::BaseLayout> layouts_;
+  merge::BaseLayout layout_;
   std::vector<adapter::Placement> placements_;
   merge::MergePlan plan_;
   report::Report report_;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <iterator>
+#include <memory>
 #include <utility>
 
 #include "loraproof/core/error.h"
@@ -18,11 +20,26 @@ using adapter::PlacedModule;
 // What all adapters together do to one stored tensor.
 struct Edit {
   std::string module;
-  LowRank change;
-  std::vector<double> magnitude;
+  std::map<std::int64_t, Change> changes;  // by first row
   const io::TensorView* replacement = nullptr;
   std::string replaced_by;  // name of the adapter
-  int changes = 0;          // adapters with a low-rank change
+};
+
+// A row that an adapter holds whole.
+class ReplacedRow : public RowTransform {
+ public:
+  ReplacedRow(const io::TensorView& rows, std::size_t row) {
+    Factor one = Factor::of(rows);
+    one.offset = static_cast<std::int64_t>(row) * one.row_step;
+    one.rows = 1;
+    values_ = one.values();
+  }
+  void apply(std::int64_t, std::span<const double>, std::span<double> merged) const override {
+    std::ranges::copy(values_, merged.begin());
+  }
+
+ private:
+  std::vector<double> values_;
 };
 
 class Planner {
@@ -36,6 +53,7 @@ class Planner {
       for (const auto& [path, placed] : adapter.placement->modules) add(adapter, path, placed);
     }
     untie_head();
+    if (layout_.resized) plan_.vocab_size = layout_.vocab_size;
     for (const io::SafetensorsFile& file : base_.files()) add_file(file);
     return std::move(plan_);
   }
@@ -47,7 +65,12 @@ class Planner {
     // A tied head is edited under a name of its own; untie_head() decides whether it is needed.
     const std::string weight = own_head ? path + ".weight" : stored.weight;
     if (placed.weight != nullptr) replace(adapter, path, weight, *placed.weight);
-    if (placed.has_lora()) add_change(adapter, path, weight, placed, stored.transposed);
+    if (placed.token_rows != nullptr) add_tokens(adapter, path, weight, placed);
+    if (placed.has_lora() && placed.experts > 0) {
+      add_experts(adapter, path, stored, placed);
+    } else if (placed.has_lora()) {
+      add_change(adapter, path, weight, placed, stored.transposed);
+    }
     if (placed.bias != nullptr) replace(adapter, path, bias_of(path, stored), *placed.bias);
     if (placed.lora_bias != nullptr) add_bias(adapter, path, bias_of(path, stored), placed);
   }
@@ -65,14 +88,16 @@ class Planner {
     return edit;
   }
 
+  [[noreturn]] static void refuse_weight(const MergeAdapter& adapter, const std::string& path) {
+    throw input_error({.message = "a weight that the adapter replaces can't be weighted",
+                       .where = path,
+                       .found = fmt::format("--weight {}={}", adapter.name, adapter.weight)});
+  }
+
   void replace(const MergeAdapter& adapter, const std::string& path, const std::string& tensor,
                const io::TensorView& by) {
     Edit& one = edit(tensor, path);
-    if (adapter.weight != 1) {
-      throw input_error({.message = "a weight that the adapter replaces can't be weighted",
-                         .where = path,
-                         .found = fmt::format("--weight {}={}", adapter.name, adapter.weight)});
-    }
+    if (adapter.weight != 1) refuse_weight(adapter, path);
     if (one.replacement != nullptr && !std::ranges::equal(one.replacement->bytes, by.bytes)) {
       throw input_error({.message = "two adapters replace the same weight by different ones",
                          .where = path,
@@ -82,33 +107,48 @@ class Planner {
     one.replaced_by = adapter.name;
   }
 
+  // The change of these rows, to which all adapters add.
+  Change& rows_of(const std::string& tensor, const std::string& path, std::int64_t first,
+                  std::int64_t rows, std::int64_t columns) {
+    Edit& one = edit(tensor, path);
+    const auto next = one.changes.lower_bound(first);
+    const bool same = next != one.changes.end() && next->first == first &&
+                      next->second.rows == rows && !next->second.transform;
+    const bool clash = !same && ((next != one.changes.end() && next->first < first + rows) ||
+                                 (next != one.changes.begin() &&
+                                  std::prev(next)->first + std::prev(next)->second.rows > first));
+    if (clash) {
+      throw input_error(
+          {.message = "two adapters change the same rows in ways that can't be summed",
+           .where = path,
+           .hint = "merge one adapter, or serve both unmerged"});
+    }
+    Change& change = one.changes[first];
+    change.first_row = first;
+    change.rows = rows;
+    change.columns = columns;
+    return change;
+  }
+
   void add_change(const MergeAdapter& adapter, const std::string& path, const std::string& tensor,
                   const PlacedModule& placed, bool transposed) {
-    Edit& one = edit(tensor, path);
     const BaseModule& module = layout_.modules.at(path);
     // PEFT: an embedding's delta is (B A)^T, and so is a Conv1D's, whose weight is [in, out].
-    const bool embedding = module.kind == BaseModule::Kind::Embedding;
-    const bool turned = embedding || transposed;
-    one.change.rows = transposed ? module.in : module.out;
-    one.change.columns = transposed ? module.out : module.in;
-    const io::TensorView& left = turned ? *placed.lora_a : *placed.lora_b;
-    const io::TensorView& right = turned ? *placed.lora_b : *placed.lora_a;
-    one.change.add(left, turned, right, turned, placed.scale * adapter.weight);
-    ++one.changes;
+    const bool turned = module.kind == BaseModule::Kind::Embedding || transposed;
+    const Factor a = Factor::of(*placed.lora_a), b = Factor::of(*placed.lora_b);
+    const Factor left = turned ? a.turned() : b, right = turned ? b.turned() : a;
+    Change& change = rows_of(tensor, path, 0, left.rows, right.columns);
+    add_product(change, left, right, placed.scale * adapter.weight);
     if (placed.magnitude != nullptr) {
-      if (turned) {
-        throw input_error({.message = "DoRA on this kind of layer can't be merged yet",
-                           .where = path,
-                           .hint = "serve the adapter unmerged"});
-      }
       if (adapter.weight != 1) {
         throw input_error({.message = "DoRA is not linear, so it can't be weighted",
                            .where = path,
                            .found = fmt::format("--weight {}={}", adapter.name, adapter.weight)});
       }
-      one.magnitude = io::widened(*placed.magnitude);
+      change.magnitude = placed.magnitude;
+      change.magnitude_of_columns = turned;
     }
-    if (one.changes > 1 && !one.magnitude.empty()) {
+    if (change.terms.size() > 1 && change.magnitude != nullptr) {
       throw input_error({.message = "DoRA is not linear: it can't be merged with another adapter "
                                     "on the same weight",
                          .where = path,
@@ -116,28 +156,59 @@ class Planner {
     }
   }
 
-  void add_bias(const MergeAdapter& adapter, const std::string& path, const std::string& tensor,
-                const PlacedModule& placed) {
-    Edit& one = edit(tensor, path);
-    one.change.rows = placed.lora_bias->numel();
-    one.change.columns = 1;
-    // A product of the bias and 1, so that it takes part in the sum like any other change.
-    one.change.left =
-        widened_by_column(one.change.left, io::widened(*placed.lora_bias), one.change.rank());
-    one.change.right.push_back(1);
-    one.change.add_scale(placed.scale * adapter.weight, 1);
+  static void add_product(Change& change, const Factor& left, const Factor& right, double scale) {
+    change.terms.push_back(
+        [left, right, scale](LowRank& low_rank) { low_rank.add(left, right, scale); });
   }
 
-  static std::vector<double> widened_by_column(const std::vector<double>& left,
-                                               const std::vector<double>& column,
-                                               std::int64_t rank) {
-    std::vector<double> out;
-    for (std::size_t row = 0; row < column.size(); ++row) {
-      const auto begin = left.begin() + static_cast<std::ptrdiff_t>(row) * rank;
-      out.insert(out.end(), begin, begin + rank);
-      out.push_back(column[row]);
+  // A holds the ranks of one expert after the other, B those of all experts side by side for each
+  // rank (peft 0.21.2 lora/layer.py ParamWrapper.get_delta_weight).
+  void add_experts(const MergeAdapter& adapter, const std::string& path, const StoredModule& stored,
+                   const PlacedModule& placed) {
+    const BaseModule& module = layout_.modules.at(path);
+    const std::int64_t rank = placed.lora_a->shape.front() / placed.experts;
+    const double scale = placed.scale * adapter.weight;
+    for (std::int64_t e = 0; e < placed.experts; ++e) {
+      Factor a = Factor::of(*placed.lora_a), b = Factor::of(*placed.lora_b);
+      a.offset = e * rank * a.row_step;
+      a.rows = rank;
+      b.offset = e;
+      b.column_step = placed.experts;
+      b.columns = rank;
+      const Factor left = module.transposed ? a.turned() : b;
+      const Factor right = module.transposed ? b.turned() : a;
+      if (stored.pieces.empty()) {
+        add_product(rows_of(stored.weight, path, e * left.rows, left.rows, right.columns), left,
+                    right, scale);
+        continue;
+      }
+      for (const StoredPiece& piece : stored.pieces[static_cast<std::size_t>(e)]) {
+        Factor part = left;
+        part.offset += piece.first * part.row_step;
+        part.rows = piece.rows;
+        add_product(rows_of(piece.tensor, path, 0, piece.rows, right.columns), part, right, scale);
+      }
     }
-    return out;
+  }
+
+  void add_bias(const MergeAdapter& adapter, const std::string& path, const std::string& tensor,
+                const PlacedModule& placed) {
+    // A product of the bias and 1, so that it takes part in the sum like any other change.
+    const Factor bias = Factor::of(*placed.lora_bias);
+    const double scale = placed.scale * adapter.weight;
+    rows_of(tensor, path, 0, bias.rows, 1).terms.push_back([bias, scale](LowRank& low_rank) {
+      low_rank.add(bias.values(), {1.0}, scale);
+    });
+  }
+
+  void add_tokens(const MergeAdapter& adapter, const std::string& path, const std::string& tensor,
+                  const PlacedModule& placed) {
+    if (adapter.weight != 1) refuse_weight(adapter, path);
+    const std::int64_t columns = placed.token_rows->shape.back();
+    for (std::size_t i = 0; i < placed.tokens->size(); ++i) {
+      rows_of(tensor, path, (*placed.tokens)[i], 1, columns).transform =
+          [rows = placed.token_rows, i] { return std::make_unique<ReplacedRow>(*rows, i); };
+    }
   }
 
   // Head and embedding stay one tensor only where both get the same.
@@ -149,9 +220,15 @@ class Planner {
     const auto embedding_edit = edits_.find(embedding);
     if (head_edit == edits_.end() && embedding_edit == edits_.end()) return;
     const bool same = head_edit != edits_.end() && embedding_edit != edits_.end() &&
-                      head_edit->second.change.empty() && embedding_edit->second.change.empty() &&
+                      head_edit->second.changes.empty() && embedding_edit->second.changes.empty() &&
                       std::ranges::equal(head_edit->second.replacement->bytes,
                                          embedding_edit->second.replacement->bytes);
+    // Trained tokens of an embedding reach a tied head as well (peft 0.21.2 utils/other.py).
+    const bool tokens =
+        head_edit == edits_.end() && embedding_edit->second.replacement == nullptr &&
+        std::ranges::all_of(embedding_edit->second.changes,
+                            [](const auto& item) { return item.second.transform != nullptr; });
+    if (tokens) return;
     if (same) {
       edits_.erase(head_edit);
     } else {
@@ -190,8 +267,9 @@ class Planner {
       tensor.module = edit.module;
       tensor.replaced = edit.replacement != nullptr;
       if (tensor.replaced) tensor.source = edit.replacement;
-      tensor.change = std::move(edit.change);
-      tensor.magnitude = std::move(edit.magnitude);
+      tensor.spec.shape = tensor.source->shape;
+      file.same_header = file.same_header && tensor.spec.shape == base.shape;
+      for (auto& [first, change] : edit.changes) tensor.changes.push_back(std::move(change));
       ++plan_.touched;
     }
     plan_.output_bytes += *io::byte_count(tensor.spec.dtype, tensor.spec.shape);

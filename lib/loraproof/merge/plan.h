@@ -12,8 +12,8 @@
 #include "loraproof/adapter/placement.h"
 #include "loraproof/io/checkpoint.h"
 #include "loraproof/io/safetensors_writer.h"
+#include "loraproof/merge/change.h"
 #include "loraproof/merge/layout.h"
-#include "loraproof/merge/low_rank.h"
 
 namespace loraproof::merge {
 
@@ -29,12 +29,10 @@ struct PlannedTensor {
   io::TensorSpec spec;
   const io::TensorView* source = nullptr;  ///< whose values it starts from: base or adapter
   std::string module;                      ///< PEFT's path, where an adapter touches it
-  LowRank change;                          ///< empty: none
-  std::vector<double> magnitude;           ///< DoRA
+  std::vector<Change> changes;             ///< of rows that don't overlap, in their order
   bool replaced = false;                   ///< `source` is the adapter's
 
-  [[nodiscard]] bool is_copy() const { return change.empty() && source->dtype == spec.dtype; }
-  [[nodiscard]] bool is_touched() const { return replaced || !change.empty(); }
+  [[nodiscard]] bool is_touched() const { return replaced || !changes.empty(); }
 };
 
 struct PlannedFile {
@@ -49,6 +47,7 @@ struct MergePlan {
   /// Name of the head's own tensor, where the base ties it to the embedding and the merge changes
   /// one of them: the config must then say tie_word_embeddings = false.
   std::string untied_head;
+  std::optional<std::int64_t> vocab_size;  ///< where the adapter resized the embedding
   std::uint64_t output_bytes = 0;
   std::int64_t touched = 0;
 };
