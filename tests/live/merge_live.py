@@ -20,6 +20,7 @@ try:
     import torch
     import transformers
     from peft import LoraConfig, PeftModel, get_peft_model
+    from peft.utils import merge_utils
     from safetensors.torch import load_file
     from zoo_adapters import randomise
 except ImportError as error:
@@ -114,6 +115,9 @@ CASES = [
     Case("resized-tied", "llama-tied", {"target_modules": ["q_proj"]}, tokens=90),
     Case("conv1d", "whisper", {"target_modules": ["conv1", "conv2", "q_proj"], "task_type": None}),
     Case("conv2d-dora", "vit", {"target_modules": ["projection"], "use_dora": True, "task_type": None}, equals_peft=False),
+    Case("pissa", "llama", {"target_modules": LINEAR, "init_lora_weights": "pissa"}, equals_peft=False),
+    Case("pissa-gpt2", "gpt2", {"target_modules": ["c_attn", "c_fc"], "fan_in_fan_out": True, "init_lora_weights": "pissa", "r": 3}, F32, equals_peft=False),
+    Case("pissa-rank", "llama", {"target_modules": ["q_proj"], "init_lora_weights": "pissa", "r": 40}, equals_peft=False),
     Case("half", "llama", {"target_modules": LINEAR}, flags=("--weight", "0.5"), equals_peft=False),
 ]
 
@@ -206,6 +210,10 @@ def truth_of(base, adapter, config, model, factor):
                 delta = delta.T
             weight = adapter.get(f"{prefix}{module}.base_layer.weight", base.get(f"{name}.weight", next((base[n] for n in base if n.endswith(("embed_tokens.weight", "wte.weight"))), None)))
             merged = weight.double() + delta
+            if config["init_lora_weights"] == "pissa":  # what is left of the base is what the adapter stands beside
+                u, s, vh = torch.linalg.svd(weight.double(), full_matrices=False)
+                r = value.shape[0]
+                merged = merged - u[:, :r] * s[:r] @ vh[:r]
             magnitude = adapter.get(f"{prefix}{module}.lora_magnitude_vector")
             if magnitude is not None and (is_embedding or conv1d):
                 merged = merged * (magnitude.double() / merged.norm(dim=0))
@@ -241,6 +249,93 @@ def logits_of(model, ids):
         return model.float()(ids).logits
 
 
+def misrounded(truth, after):
+    """How many 16-bit elements are not the float64 value rounded once, and the largest error of 32-bit ones in units of the last place."""
+    wrong = worst = 0
+    for name, value in truth.items():
+        expected = value.to(after[name].dtype)
+        if after[name].dtype == torch.float32:
+            step = torch.nextafter(expected.abs(), torch.tensor(torch.inf)) - expected.abs()
+            worst = max(worst, ((after[name].double() - value).abs() / step).max().item())
+        else:
+            # float64 -> 16 bit in torch goes through float32: round to odd first, so that one rounding is left.
+            single = value.to(torch.float32)
+            odd = single.view(torch.int32) - (single.double().abs() > value.abs()).int()
+            odd = torch.where(single.double() == value, single.view(torch.int32), odd | 1).view(torch.float32)
+            wrong += (after[name] != odd.to(after[name].dtype)).sum().item()
+    return wrong, worst
+
+
+def combined_factors(how, tensors, weights, flags):
+    density, sign = flags.get("--density", 1.0), flags.get("--majority-sign", "total")
+    weights = torch.tensor(weights, dtype=torch.float64)
+    if how == "linear":
+        return merge_utils.task_arithmetic(tensors, weights)
+    if how == "magnitude_prune":
+        return merge_utils.magnitude_prune(tensors, weights, density)
+    if how == "dare_linear":
+        return merge_utils.dare_linear(tensors, weights, density)
+    return (merge_utils.ties if how == "ties" else merge_utils.dare_ties)(tensors, weights, density, sign)
+
+
+def check_combination(tally, binary, work, how, flags, ranks=(4, 4)):
+    """Two adapters as one, by PEFT's own functions in float64; and near what PEFT makes of them in float32."""
+    name, weights = " ".join(["combine", how, *map(str, flags.values())]), {"one": 0.7, "two": -0.4}
+    base, out = work / "base" / "llama-bfloat16", work / "out" / "combined"
+    if not base.exists():
+        make_base("llama", torch.bfloat16, base)
+    folders = {}
+    for adapter, rank in zip(weights, ranks, strict=True):
+        folders[adapter] = work / "adapters" / f"{adapter}-{rank}"
+        make_adapter(Case(adapter, "llama", {"target_modules": ATTENTION + ["embed_tokens"], "r": rank, "lora_alpha": 6}), base, folders[adapter])
+    options = [str(part) for item in {"--combine": how, **flags}.items() for part in item]
+    code, report, complaint = run([binary, "merge", "--base", base, "--out", out, "--force", "--quiet", *options,
+                                   *[part for a, f in folders.items() for part in ("--adapter", f"{a}={f}", "--weight", f"{a}={weights[a]}")]])
+    if not tally.check(f"{name}: merged", code == 0, complaint or ("" if code == 0 else report[-1500:])):
+        return
+    before, after = tensors_of(base), tensors_of(out)
+    files = {a: load_file(f / "adapter_model.safetensors") for a, f in folders.items()}
+    scales = {a: weights[a] * 6 / rank for a, rank in zip(weights, ranks, strict=True)}
+    truth = {}
+    for key in files["one"]:
+        for half_a, half_b, turned in ((".lora_A.weight", ".lora_B.weight", False), (".lora_embedding_A", ".lora_embedding_B", True)):
+            if not key.endswith(half_a):
+                continue
+            a = [files[n][key].double() for n in weights]
+            b = [files[n][key.replace(half_a, half_b)].double() for n in weights]
+            if how in ("cat", "svd"):
+                delta = sum(s * (y @ x) for s, y, x in zip(scales.values(), b, a, strict=True))
+                if how == "svd":
+                    rank = flags.get("--svd-rank", max(ranks))
+                    u, s, vh = torch.linalg.svd(delta, full_matrices=False)
+                    delta = u[:, :rank] * s[:rank] @ vh[:rank]
+            else:
+                roots = [abs(s) ** 0.5 for s in scales.values()]
+                signed = [r if s >= 0 else -r for r, s in zip(roots, scales.values(), strict=True)]
+                delta = combined_factors(how, b, roots, flags) @ combined_factors(how, a, signed, flags)
+            stored = key.removeprefix("base_model.model.").removesuffix(half_a) + ".weight"
+            truth[stored] = before[stored].double() + (delta.T if turned else delta)
+    wrong, _ = misrounded(truth, after)
+    tally.check(f"{name}: float64 rounded once", wrong == 0, f"{len(truth)} tensors, {wrong} wrong")
+    if ranks[0] != ranks[1] and how not in ("cat", "svd"):
+        return
+    model = PeftModel.from_pretrained(load("llama", base, torch.float32), folders["one"], adapter_name="one")
+    model.load_adapter(folders["two"], adapter_name="two")
+    density = {"density": flags.get("--density", 1.0), "majority_sign_method": flags.get("--majority-sign", "total")} if how not in ("cat", "svd", "linear") else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.add_weighted_adapter(list(weights), list(weights.values()), "both", combination_type=how, svd_rank=flags.get("--svd-rank"), **density)
+    model.set_adapter("both")
+    state = model.merge_and_unload().state_dict()
+    worst = max((state[n] - value).abs().max().item() for n, value in truth.items())
+    tally.check(f"{name}: PEFT's in float32", worst < 1e-5, f"{worst:.1e}")
+
+
+COMBINATIONS = [("cat", {}, (4, 3)), ("linear", {}), ("ties", {"--density": 0.5}), ("ties", {"--density": 0.3, "--majority-sign": "frequency"}),
+                ("magnitude_prune", {"--density": 0.6}), ("dare_linear", {"--density": 1.0}), ("dare_ties", {"--density": 1.0}),
+                ("svd", {}), ("svd", {"--svd-rank": 2}, (4, 3))]
+
+
 def check_case(tally, binary, work, case):
     base, adapter, out = work / "base" / f"{case.model}-{case.dtype}".replace("torch.", ""), work / "adapters" / case.name, work / "out" / case.name
     if not base.exists():
@@ -255,18 +350,7 @@ def check_case(tally, binary, work, case):
     truth = truth_of(before, load_file(adapter / "adapter_model.safetensors"), config, case.model, factor)
     if "lm_head.weight" in truth and "lm_head.weight" not in after:  # one tensor may stand for both while they are equal
         tally.check(f"{case.name}: head and embedding are one", torch.equal(truth.pop("lm_head.weight"), truth["model.embed_tokens.weight"]))
-    wrong = worst = 0
-    for name, value in truth.items():
-        expected = value.to(after[name].dtype)
-        if after[name].dtype == torch.float32:
-            step = torch.nextafter(expected.abs(), torch.tensor(torch.inf)) - expected.abs()
-            worst = max(worst, ((after[name].double() - value).abs() / step).max().item())
-        else:
-            # float64 -> 16 bit in torch goes through float32: round to odd first, so that one rounding is left.
-            single = value.to(torch.float32)
-            odd = single.view(torch.int32) - (single.double().abs() > value.abs()).int()
-            odd = torch.where(single.double() == value, single.view(torch.int32), odd | 1).view(torch.float32)
-            wrong += (after[name] != odd.to(after[name].dtype)).sum().item()
+    wrong, worst = misrounded(truth, after)
     tally.check(f"{case.name}: float64 rounded once", wrong == 0 and worst <= 0.5 + 1e-6, f"{len(truth)} tensors, {wrong} wrong, worst {worst:.3f} ulp")
     kept = [name for name in before if name not in truth]
     dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}.get(case.flags[1] if "--dtype" in case.flags else "")
@@ -345,6 +429,9 @@ def main():
     for case in CASES:
         if not options.only or case.name in options.only:
             check_case(tally, options.binary, options.work, case)
+    for combination in COMBINATIONS:
+        if not options.only or "combine" in options.only:
+            check_combination(tally, options.binary, options.work, *combination)
     return tally.finish()
 
 

@@ -27,6 +27,24 @@ RunCommand add_merge(CLI::App& app) {
   app.add_option("--dtype", options->dtype, "Type of the merged weights; keep: as in the base")
       ->check(CLI::IsMember({"keep", "bf16", "fp16", "fp32"}))
       ->capture_default_str();
+  app.add_option("--combine", options->combine,
+                 "How several adapters become one: PEFT's combination types; cat is the exact sum")
+      ->check(CLI::IsMember(
+          {"cat", "linear", "ties", "dare_linear", "dare_ties", "magnitude_prune", "svd"}))
+      ->capture_default_str();
+  app.add_option("--density", options->density,
+                 "Share of the values that ties, dare_* and magnitude_prune keep")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--majority-sign", options->majority_sign,
+                 "What elects the sign in ties and dare_ties: sums, or counts")
+      ->check(CLI::IsMember({"total", "frequency"}))
+      ->capture_default_str();
+  app.add_option("--svd-rank", options->svd_rank,
+                 "Rank of the sum for svd (0: the largest of the adapters)")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--seed", options->seed, "Of what dare_* drops")->capture_default_str();
   app.add_option("--threads", options->threads, "Threads that compute (0: one for each core)")
       ->check(CLI::Range(0, 256))
       ->capture_default_str();

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <fmt/format.h>
+#include <map>
 #include <set>
 #include <thread>
 #include <utility>
@@ -32,6 +33,23 @@ std::optional<io::DType> dtype_of(const std::string& name) {
   if (name == "fp16") return io::DType::F16;
   if (name == "fp32") return io::DType::F32;
   return std::nullopt;
+}
+
+merge::CombineOptions combination_of(const MergeOptions& options) {
+  using merge::Combination;
+  const std::map<std::string_view, Combination> names = {
+      {"cat", Combination::Cat},
+      {"linear", Combination::Linear},
+      {"ties", Combination::Ties},
+      {"dare_linear", Combination::DareLinear},
+      {"dare_ties", Combination::DareTies},
+      {"magnitude_prune", Combination::MagnitudePrune},
+      {"svd", Combination::Svd}};
+  return {.how = names.at(options.combine),
+          .density = options.density,
+          .sign_by_frequency = options.majority_sign == "frequency",
+          .rank = options.svd_rank,
+          .seed = options.seed};
 }
 
 double number_of(const std::string& text) {
@@ -114,8 +132,9 @@ class Merger {
     if (any_failed()) return std::move(report_);
     std::vector<merge::MergeAdapter> landed;
     for (std::size_t i = 0; i < adapters_.size(); ++i)
-      landed.push_back({adapters_[i].name, &placements_[i], weights_[i]});
-    plan_ = merge::plan_merge(base_, layout_, landed, dtype_);
+      landed.push_back(
+          {adapters_[i].name, &placements_[i], weights_[i], adapters_[i].config.pissa});
+    plan_ = merge::plan_merge(base_, layout_, landed, {dtype_, combination_of(options_)});
     judge(plan_measures(plan_));
     report_.metrics["plan"] = plan_metrics(plan_);
     if (!options_.dry_run && !any_failed()) write();
@@ -177,6 +196,7 @@ class Merger {
                          {"base", config_.value("_name_or_path", folder_.filename().string())},
                          {"adapters", std::move(adapters)},
                          {"dtype", options_.dtype},
+                         {"combine", options_.combine},
                          {"files", std::move(written)},
                          {"plan", report_.metrics["plan"]},
                          {"modules", report_.metrics["modules"]}};

@@ -3,6 +3,7 @@
 // rounding left of the adapters. No libtorch.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -18,9 +19,14 @@ struct MergeOptions {
   std::vector<std::string> weights;   ///< NAME=W, or W for all; default 1
   std::filesystem::path out;          ///< made with the folders above it
   bool force = false;                 ///< replace `out`
-  std::string dtype = "keep";         ///< keep, bf16, fp16 or fp32
-  int threads = 0;                    ///< that compute; 0: one for each core
-  bool dry_run = false;               ///< say what would be written
+  std::string combine = "cat";        ///< how several adapters become one; PEFT's names
+  double density = 1;                 ///< share of the values that pruning keeps
+  std::string majority_sign = "total";
+  std::int64_t svd_rank = 0;   ///< 0: the largest of the adapters
+  std::uint64_t seed = 0;      ///< of dare_*
+  std::string dtype = "keep";  ///< keep, bf16, fp16 or fp32
+  int threads = 0;             ///< that compute; 0: one for each core
+  bool dry_run = false;        ///< say what would be written
   PolicyOptions policy;
 };
 

@@ -10,6 +10,7 @@
 #include "loraproof/core/error.h"
 #include "loraproof/io/element_values.h"
 #include "loraproof/merge/rounding.h"
+#include "loraproof/merge/svd.h"
 
 namespace loraproof::merge {
 namespace {
@@ -45,13 +46,16 @@ class ReplacedRow : public RowTransform {
 class Planner {
  public:
   Planner(const io::Checkpoint& base, const BaseLayout& layout,
-          const std::vector<MergeAdapter>& adapters, std::optional<io::DType> out)
-      : base_(base), layout_(layout), adapters_(adapters), out_(out) {}
+          const std::vector<MergeAdapter>& adapters, const PlanOptions& options)
+      : base_(base), layout_(layout), adapters_(adapters), options_(options) {
+    if (adapters.size() == 1) options_.combine.how = Combination::Cat;  // as PEFT does
+  }
 
   MergePlan plan() {
     for (const MergeAdapter& adapter : adapters_) {
       for (const auto& [path, placed] : adapter.placement->modules) add(adapter, path, placed);
     }
+    combine_products();
     untie_head();
     if (layout_.resized) plan_.vocab_size = layout_.vocab_size;
     for (const io::SafetensorsFile& file : base_.files()) add_file(file);
@@ -96,6 +100,14 @@ class Planner {
 
   void replace(const MergeAdapter& adapter, const std::string& path, const std::string& tensor,
                const io::TensorView& by) {
+    const io::TensorView* before = base_.find(tensor);
+    if (before != nullptr && is_mergeable(before->dtype)) {
+      const std::int64_t differing = io::count_differing(*before, by);
+      if (differing == 0) return;  // PEFT saved what it did not change
+      const PlacedModule& placed = adapter.placement->modules.at(path);
+      if (placed.has_lora() && placed.weight == &by && before->shape == by.shape)
+        plan_.foreign.push_back({adapter.name, path, differing, by.numel()});
+    }
     Edit& one = edit(tensor, path);
     if (adapter.weight != 1) refuse_weight(adapter, path);
     if (one.replacement != nullptr && !std::ranges::equal(one.replacement->bytes, by.bytes)) {
@@ -130,6 +142,12 @@ class Planner {
     return change;
   }
 
+  [[noreturn]] void refuse_combination(const std::string& path, std::string_view what) {
+    throw input_error({.message = fmt::format("{} can't be combined in this way", what),
+                       .where = path,
+                       .hint = "--combine cat adds the changes as they are"});
+  }
+
   void add_change(const MergeAdapter& adapter, const std::string& path, const std::string& tensor,
                   const PlacedModule& placed, bool transposed) {
     const BaseModule& module = layout_.modules.at(path);
@@ -138,7 +156,13 @@ class Planner {
     const Factor a = Factor::of(*placed.lora_a), b = Factor::of(*placed.lora_b);
     const Factor left = turned ? a.turned() : b, right = turned ? b.turned() : a;
     Change& change = rows_of(tensor, path, 0, left.rows, right.columns);
-    add_product(change, left, right, placed.scale * adapter.weight);
+    if (options_.combine.how == Combination::Cat) {
+      add_product(change, left, right, placed.scale * adapter.weight);
+    } else {
+      to_combine_[{tensor, path}].push_back({left, right, placed.scale * adapter.weight, turned});
+    }
+    if (adapter.pissa && module.kind == BaseModule::Kind::Linear)
+      subtract_triplets(change, adapter, tensor, left.columns);
     if (placed.magnitude != nullptr) {
       if (adapter.weight != 1) {
         throw input_error({.message = "DoRA is not linear, so it can't be weighted",
@@ -148,11 +172,52 @@ class Planner {
       change.magnitude = placed.magnitude;
       change.magnitude_of_columns = turned;
     }
-    if (change.terms.size() > 1 && change.magnitude != nullptr) {
+    if (change.magnitude != nullptr && dora_in_company(tensor, change)) {
       throw input_error({.message = "DoRA is not linear: it can't be merged with another adapter "
                                     "on the same weight",
                          .where = path,
                          .hint = "merge one adapter, or serve both unmerged"});
+    }
+  }
+
+  [[nodiscard]] bool dora_in_company(const std::string& tensor, const Change& change) {
+    int others = 0;
+    for (const MergeAdapter& adapter : adapters_) {
+      for (const auto& [path, placed] : adapter.placement->modules) {
+        const std::string& weight =
+            path == layout_.head ? path + ".weight" : layout_.stored.at(path).weight;
+        others += placed.has_lora() && weight == tensor ? 1 : 0;
+      }
+    }
+    return others > 1 && !change.terms.empty();
+  }
+
+  // PiSSA takes the first r triplets out of the weight when an adapter is made or loaded, and the
+  // file holds what has become of them (peft 0.21.2 lora/layer.py pissa_init).
+  void subtract_triplets(Change& change, const MergeAdapter& adapter, const std::string& tensor,
+                         std::int64_t rank) {
+    const io::TensorView* stored = base_.find(tensor);
+    change.terms.push_back([stored, rank, weight = adapter.weight](LowRank& low_rank) {
+      const Svd svd = largest_triplets(*stored, rank);
+      low_rank.add(svd.left, svd.right, -weight);
+    });
+  }
+
+  void combine_products() {
+    for (const auto& [where, products] : to_combine_) {
+      const auto& [tensor, path] = where;
+      const std::int64_t rank = products.front().left.columns;
+      const bool equal = std::ranges::all_of(
+          products, [&](const Product& product) { return product.left.columns == rank; });
+      if (needs_equal_ranks(options_.combine.how) && !equal) {
+        throw input_error({.message = "this method combines adapters of one rank only",
+                           .where = path,
+                           .hint = "--combine cat (exact) and svd take adapters of several ranks"});
+      }
+      edits_.at(tensor).changes.at(0).terms.push_back(
+          [products, options = options_.combine, name = tensor](LowRank& low_rank) {
+            combine(low_rank, products, options, name);
+          });
     }
   }
 
@@ -165,6 +230,7 @@ class Planner {
   // rank (peft 0.21.2 lora/layer.py ParamWrapper.get_delta_weight).
   void add_experts(const MergeAdapter& adapter, const std::string& path, const StoredModule& stored,
                    const PlacedModule& placed) {
+    if (options_.combine.how != Combination::Cat) refuse_combination(path, "parameters of experts");
     const BaseModule& module = layout_.modules.at(path);
     const std::int64_t rank = placed.lora_a->shape.front() / placed.experts;
     const double scale = placed.scale * adapter.weight;
@@ -193,6 +259,7 @@ class Planner {
 
   void add_bias(const MergeAdapter& adapter, const std::string& path, const std::string& tensor,
                 const PlacedModule& placed) {
+    if (options_.combine.how != Combination::Cat) refuse_combination(path, "biases of lora_B");
     // A product of the bias and 1, so that it takes part in the sum like any other change.
     const Factor bias = Factor::of(*placed.lora_bias);
     const double scale = placed.scale * adapter.weight;
@@ -254,7 +321,7 @@ class Planner {
 
   void add_tensor(PlannedFile& file, const io::TensorView& base, const std::string& name) {
     PlannedTensor tensor{.spec = {name, base.dtype, base.shape}, .source = &base};
-    if (out_ && is_mergeable(base.dtype)) tensor.spec.dtype = *out_;
+    if (options_.out && is_mergeable(base.dtype)) tensor.spec.dtype = *options_.out;
     file.same_header = file.same_header && tensor.spec.dtype == base.dtype;
     if (const auto found = edits_.find(name); found != edits_.end()) {
       Edit& edit = found->second;
@@ -279,7 +346,9 @@ class Planner {
   const io::Checkpoint& base_;
   const BaseLayout& layout_;
   const std::vector<MergeAdapter>& adapters_;
-  std::optional<io::DType> out_;
+  PlanOptions options_;
+  // What combine_products() makes one change of; by tensor and path.
+  std::map<std::pair<std::string, std::string>, std::vector<Product>> to_combine_;
   std::map<std::string, Edit> edits_;  // by tensor
   MergePlan plan_;
 };
@@ -287,8 +356,8 @@ class Planner {
 }  // namespace
 
 MergePlan plan_merge(const io::Checkpoint& base, const BaseLayout& layout,
-                     const std::vector<MergeAdapter>& adapters, std::optional<io::DType> out) {
-  return Planner(base, layout, adapters, out).plan();
+                     const std::vector<MergeAdapter>& adapters, const PlanOptions& options) {
+  return Planner(base, layout, adapters, options).plan();
 }
 
 }  // namespace loraproof::merge
