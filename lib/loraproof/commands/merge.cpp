@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <fmt/format.h>
+#include <iterator>
 #include <set>
 #include <thread>
 #include <utility>
@@ -88,9 +89,10 @@ void expect_apart(const fs::path& out, const fs::path& input) {
 
 class Merger {
  public:
-  Merger(const MergeOptions& options, Context& context)
+  Merger(const MergeOptions& options, Context& context, const ProveMerge& prove)
       : options_(options),
         context_(context),
+        prove_(prove),
         policy_(load_policy(options.policy, Json::object(), "")),
         folder_(io::resolve_model_folder(options.base)),
         config_(read_json_file(folder_ / "config.json")),
@@ -158,7 +160,19 @@ class Merger {
     judge(side_file_measures(side));
     describe(output.staging(), files, side);
     merge::write_config(folder_, plan_, dtype_, output.staging());
-    output.commit();
+    if (prove_) prove(output.staging());
+    report_.gate = context_.gate;
+    if (report_.exit_code() == ExitCode::Pass) return output.commit();
+    report_.metrics.erase("output");  // the staging folder goes with `output`
+  }
+
+  void prove(const fs::path& folder) {
+    MergeProof proof = prove_({folder, weights_});
+    report_.tool = std::move(proof.tool);
+    report_.inputs.push_back(std::move(proof.suite));
+    std::ranges::move(proof.checks, std::back_inserter(report_.checks));
+    report_.prompts = std::move(proof.prompts);
+    report_.metrics["golden"] = std::move(proof.metrics);
   }
 
   void describe(const fs::path& folder, const std::vector<merge::FileResult>& files,
@@ -199,6 +213,7 @@ class Merger {
 
   const MergeOptions& options_;
   Context& context_;
+  const ProveMerge& prove_;
   report::Policy policy_;
   fs::path folder_;
   Json config_;
@@ -215,8 +230,8 @@ class Merger {
 
 }  // namespace
 
-report::Report merge(const MergeOptions& options, Context& context) {
-  return Merger(options, context).run();
+report::Report merge(const MergeOptions& options, Context& context, const ProveMerge& prove) {
+  return Merger(options, context, prove).run();
 }
 
 }  // namespace loraproof::commands
