@@ -12,6 +12,7 @@
 
 #include "loraproof/adapter/digest.h"
 #include "loraproof/adapter/zero_effect.h"
+#include "loraproof/commands/already_merged.h"
 #include "loraproof/commands/merge_measures.h"
 #include "loraproof/core/error.h"
 #include "loraproof/core/file.h"
@@ -153,6 +154,7 @@ class Merger {
         plan_, {output.staging(), options_.threads > 0 ? options_.threads : cores},
         context_.progress);
     judge(merge_measures(files));
+    judge({already_merged(files, weights_)});
     report_.metrics["modules"] = module_metrics(files);
     if (any_failed()) return;  // the staging folder goes with `output`
     const merge::SideFiles side =

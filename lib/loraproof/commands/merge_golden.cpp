@@ -152,4 +152,8 @@ report::Report merge_golden(const MergeOptions& options, Context& context) {
   return merge(options, context, [&](const StagedMerge& staged) { return prover.prove(staged); });
 }
 
+MergeProof prove_merge(const MergeOptions& options, Context& context, const StagedMerge& staged) {
+  return GoldenProver(options, context).prove(staged);
+}
+
 }  // namespace loraproof::commands

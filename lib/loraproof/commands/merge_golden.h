@@ -12,4 +12,8 @@ namespace loraproof::commands {
 /// and for a model or adapter that the engine has no forward for.
 [[nodiscard]] report::Report merge_golden(const MergeOptions& options, Context& context);
 
+/// The comparison alone: of `staged` with the base and the adapters that `options` names.
+[[nodiscard]] MergeProof prove_merge(const MergeOptions& options, Context& context,
+                                     const StagedMerge& staged);
+
 }  // namespace loraproof::commands
