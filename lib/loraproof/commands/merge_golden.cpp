@@ -11,8 +11,8 @@
 #include "loraproof/commands/merge_golden_measures.h"
 #include "loraproof/commands/prompt_rows.h"
 #include "loraproof/commands/recording.h"
-#include "loraproof/commands/run_figures.h"
 #include "loraproof/core/error.h"
+#include "loraproof/golden/observe.h"
 
 namespace loraproof::commands {
 namespace {
@@ -112,8 +112,24 @@ class GoldenProver {
       decode_answers(job_, store, prompt_ids_, recording, context_.progress);
       seen = score_answers(job_, text_, store, recording, context_.progress);
     }
-    finish_recording(job_, text_, *seen, store, recording, context_.progress);
+    measure_floor(job_, *seen, store, recording, context_.progress);
+    reference.base_figures = run_base(reference, store);
     return std::move(reference);
+  }
+
+  // The base on the unmerged lane's answers. What it would say instead nobody asks here.
+  golden::BaseFigures run_base(const golden::Reference& unmerged, engine::LayerStore& store) {
+    const engine::Lane lane = job_.lane(nullptr, job_.compute);
+    const golden::ObserveRequest request{.lane = &lane,
+                                         .sequences = unmerged.sequences,
+                                         .reference_ids = unmerged.distributions.topk_ids};
+    const auto observed = golden::observe(store, {&request, 1}, context_.progress);
+    const golden::GoldenDiff diff =
+        golden::compare(unmerged, unmerged.sequences, observed.front(), 0.0);
+    return {.kl_prompt = diff.kl_prompt,
+            .kl_answer = diff.kl_answer,
+            .cosine = diff.cosine,
+            .equal_texts = diff.equal_texts};
   }
 
   LaneResult run_merged(const fs::path& folder, const golden::Reference& unmerged) {

@@ -192,15 +192,21 @@ golden::Observation score_answers(const GoldenJob& job, const TextInput& text,
   return std::move(observed[0]);
 }
 
-void finish_recording(const GoldenJob& job, const TextInput& text,
-                      const golden::Observation& recorded, engine::LayerStore& store,
-                      Recording& recording, Progress& progress) {
+void measure_floor(const GoldenJob& job, const golden::Observation& recorded,
+                   engine::LayerStore& store, Recording& recording, Progress& progress) {
   golden::Reference& reference = recording.reference;
   reference.floor_runs =
       measure_floors(job, recording.adapter, reference, recorded, store, progress);
   for (const auto& [name, floor] : reference.floor_runs)
     reference.floor = golden::larger_of(reference.floor, floor);
   expect_finite(reference.floor);
+}
+
+void finish_recording(const GoldenJob& job, const TextInput& text,
+                      const golden::Observation& recorded, engine::LayerStore& store,
+                      Recording& recording, Progress& progress) {
+  measure_floor(job, recorded, store, recording, progress);
+  golden::Reference& reference = recording.reference;
   if (recording.adapter != nullptr)
     reference.base_figures = measure_base(job, text, reference, store, progress);
 }

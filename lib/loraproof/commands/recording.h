@@ -38,8 +38,11 @@ void decode_answers(const GoldenJob& job, engine::LayerStore& store,
                                                 engine::LayerStore& store, Recording& recording,
                                                 Progress& progress);
 
-/// The noise floor, and what the base does without the adapter. Throws an input Error when the
-/// recorded run is not finite.
+/// The noise floor. Throws an input Error when the recorded run is not finite.
+void measure_floor(const GoldenJob& job, const golden::Observation& recorded,
+                   engine::LayerStore& store, Recording& recording, Progress& progress);
+
+/// The noise floor, and what the base does without the adapter.
 void finish_recording(const GoldenJob& job, const TextInput& text,
                       const golden::Observation& recorded, engine::LayerStore& store,
                       Recording& recording, Progress& progress);
