@@ -4,11 +4,13 @@
 #include <memory>
 
 #include "cli/cli.h"
+#include "loraproof/commands/merge_golden.h"
 
 namespace loraproof::cli {
 
 RunCommand add_merge(CLI::App& app) {
   auto options = std::make_shared<commands::MergeOptions>();
+  auto memory = std::make_shared<std::string>();
   app.add_option("--base", options->base, "Base model: a folder, or org/name in the local cache")
       ->type_name("DIR")
       ->required();
@@ -49,8 +51,21 @@ RunCommand add_merge(CLI::App& app) {
       ->check(CLI::Range(0, 256))
       ->capture_default_str();
   app.add_flag("--dry-run", options->dry_run, "Say what would be written, write nothing");
+  CLI::Option* golden =
+      app.add_option("--golden", options->golden,
+                     "Suite whose prompts run unmerged and merged: what differs by more than the "
+                     "noise is not written")
+          ->type_name("DIR");
+  add_device_flags(app, options->engine, *memory);
+  for (const char* flag : {"--device", "--compute", "--memory"})
+    app.get_option(flag)->needs(golden);
   add_policy_flags(app, options->policy);
-  return [options](commands::Context& context) { return commands::merge(*options, context); };
+  return [options, memory](commands::Context& context) {
+    if (options->golden.empty()) return commands::merge(*options, context);
+    if (!memory->empty()) options->engine.memory_bytes = parse_size(*memory);
+    options->engine.threads = options->threads;
+    return commands::merge_golden(*options, context);
+  };
 }
 
 }  // namespace loraproof::cli

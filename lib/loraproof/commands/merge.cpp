@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <fmt/format.h>
+#include <iterator>
 #include <map>
 #include <set>
 #include <thread>
@@ -12,6 +13,7 @@
 
 #include "loraproof/adapter/digest.h"
 #include "loraproof/adapter/zero_effect.h"
+#include "loraproof/commands/already_merged.h"
 #include "loraproof/commands/merge_measures.h"
 #include "loraproof/core/error.h"
 #include "loraproof/core/file.h"
@@ -79,11 +81,12 @@ std::vector<double> weights_of(const MergeOptions& options,
   return weights;
 }
 
-std::vector<AdapterInput> open_adapters(const MergeOptions& options) {
+// `use`: a proof runs the adapters unmerged, so that it takes those only that the engine knows.
+std::vector<AdapterInput> open_adapters(const MergeOptions& options, adapter::Use use) {
   std::vector<AdapterInput> adapters;
   std::set<std::string> names;
   for (const std::string& spec : options.adapters) {
-    adapters.push_back(open_adapter(spec, adapter::Use::Merge));
+    adapters.push_back(open_adapter(spec, use));
     if (names.insert(adapters.back().name).second) continue;
     throw usage_error({.message = "two adapters of one name",
                        .where = "--adapter",
@@ -106,16 +109,23 @@ void expect_apart(const fs::path& out, const fs::path& input) {
 
 class Merger {
  public:
-  Merger(const MergeOptions& options, Context& context)
+  Merger(const MergeOptions& options, Context& context, const ProveMerge& prove)
       : options_(options),
         context_(context),
+        prove_(prove),
         policy_(load_policy(options.policy, Json::object(), "")),
         folder_(io::resolve_model_folder(options.base)),
         config_(read_json_file(folder_ / "config.json")),
         base_(io::Checkpoint::open(folder_)),
-        adapters_(open_adapters(options)),
+        adapters_(open_adapters(options, prove ? adapter::Use::Forward : adapter::Use::Merge)),
         weights_(weights_of(options, adapters_)),
         dtype_(dtype_of(options.dtype)) {
+    if (prove && adapters_.size() > 1 && options.combine != "cat") {
+      throw usage_error({.message = "unmerged, adapters can only be summed",
+                         .where = "--golden",
+                         .expected = "--combine cat",
+                         .found = options.combine});
+    }
     expect_apart(options.out, folder_);
     for (const AdapterInput& adapter : adapters_) expect_apart(options.out, adapter.folder);
     if (fs::exists(options.out) && !options.force) {
@@ -170,6 +180,7 @@ class Merger {
         plan_, {output.staging(), options_.threads > 0 ? options_.threads : cores},
         context_.progress);
     judge(merge_measures(files));
+    judge({already_merged(files, weights_)});
     report_.metrics["modules"] = module_metrics(files);
     if (any_failed()) return;  // the staging folder goes with `output`
     const merge::SideFiles side =
@@ -177,7 +188,19 @@ class Merger {
     judge(side_file_measures(side));
     describe(output.staging(), files, side);
     merge::write_config(folder_, plan_, dtype_, output.staging());
-    output.commit();
+    if (prove_) prove(output.staging());
+    report_.gate = context_.gate;
+    if (report_.exit_code() == ExitCode::Pass) return output.commit();
+    report_.metrics.erase("output");  // the staging folder goes with `output`
+  }
+
+  void prove(const fs::path& folder) {
+    MergeProof proof = prove_({folder, weights_});
+    report_.tool = std::move(proof.tool);
+    report_.inputs.push_back(std::move(proof.suite));
+    std::ranges::move(proof.checks, std::back_inserter(report_.checks));
+    report_.prompts = std::move(proof.prompts);
+    report_.metrics["golden"] = std::move(proof.metrics);
   }
 
   void describe(const fs::path& folder, const std::vector<merge::FileResult>& files,
@@ -219,6 +242,7 @@ class Merger {
 
   const MergeOptions& options_;
   Context& context_;
+  const ProveMerge& prove_;
   report::Policy policy_;
   fs::path folder_;
   Json config_;
@@ -235,8 +259,8 @@ class Merger {
 
 }  // namespace
 
-report::Report merge(const MergeOptions& options, Context& context) {
-  return Merger(options, context).run();
+report::Report merge(const MergeOptions& options, Context& context, const ProveMerge& prove) {
+  return Merger(options, context, prove).run();
 }
 
 }  // namespace loraproof::commands

@@ -187,6 +187,8 @@ class RowMerger {
     sums.survived += row_sums.survived;
     sums.actual2 += row_sums.actual2;
     sums.base2 += row_sums.base2;
+    sums.inner += row_sums.inner;
+    sums.summed2 += row_sums.intended2;
     return true;
   }
 
@@ -285,6 +287,8 @@ class RowMerger {
   }
 
   void add_sums(std::span<const double> base) {
+    const bool is_sum =
+        weight_.magnitude.empty() && weight_.column_factor.empty() && weight_.transform == nullptr;
     sums.elements += static_cast<std::int64_t>(columns_);
     for (std::size_t j = 0; j < columns_; ++j) {
       if (!std::isfinite(stored_[j])) {
@@ -297,6 +301,9 @@ class RowMerger {
       sums.survived += intended * actual;
       sums.actual2 += actual * actual;
       sums.base2 += base[j] * base[j];
+      if (!is_sum) continue;
+      sums.inner += base[j] * intended;
+      sums.summed2 += intended * intended;
     }
   }
 
@@ -378,6 +385,8 @@ MergeSums& MergeSums::operator+=(const MergeSums& other) {
   survived += other.survived;
   actual2 += other.actual2;
   base2 += other.base2;
+  inner += other.inner;
+  summed2 += other.summed2;
   return *this;
 }
 

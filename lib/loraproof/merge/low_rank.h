@@ -60,6 +60,8 @@ struct MergeSums {
   double survived = 0;          ///< <E,D>
   double actual2 = 0;           ///< <E,E>
   double base2 = 0;             ///< <W,W>
+  double inner = 0;             ///< <W,D>, and <D,D> of the same elements: where D is a sum, so
+  double summed2 = 0;           ///< not of DoRA, whose change lies along W
 
   MergeSums& operator+=(const MergeSums& other);
   /// <E,D>/<D,D>: 1 where the change arrives, near 0 where rounding swallows it; 1 without one.

@@ -64,7 +64,7 @@ TEST_CASE("every merged element is the nearest value, for all ranks and odd size
   const MergeSums sums = merge_rows(weight, 0, rows, bytes);
   const std::vector<double> merged = stored(dtype, bytes);
   std::int64_t wrong = 0;
-  double intended2 = 0, survived = 0;
+  double intended2 = 0, survived = 0, inner = 0;
   for (std::int64_t i = 0; i < rows; ++i) {
     for (std::int64_t j = 0; j < columns; ++j) {
       Wide delta = 0;
@@ -81,12 +81,15 @@ TEST_CASE("every merged element is the nearest value, for all ranks and odd size
       const auto d = static_cast<double>(delta);
       intended2 += d * d;
       survived += d * (merged[at] - base.values[at]);
+      inner += d * base.values[at];
     }
   }
   CHECK(wrong == 0);
   CHECK(sums.elements == rows * columns);
   CHECK(sums.intended2 == Approx(intended2).epsilon(1e-9));
   CHECK(sums.survived == Approx(survived).epsilon(1e-9));
+  CHECK(sums.inner == Approx(inner).epsilon(1e-9).margin(1e-9 * std::sqrt(sums.base2 * intended2)));
+  CHECK(sums.summed2 == sums.intended2);
   // In two pieces, as blocks come.
   std::vector<std::byte> pieces(bytes.size());
   const std::size_t cut = bytes.size() / 13 * 4;
