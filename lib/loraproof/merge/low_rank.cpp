@@ -9,7 +9,7 @@
 
 #include "loraproof/core/cpu.h"
 #include "loraproof/io/element_values.h"
-#include "loraproof/merge/bf16_row.h"
+#include "loraproof/merge/bf16_rows.h"
 #include "loraproof/merge/rounding.h"
 
 #if defined(__x86_64__)
@@ -25,6 +25,7 @@ constexpr std::int64_t kRows = 4;    // rows that share each load of the right f
 constexpr std::int64_t kInner = 4;   // inner indices for each load and store of the sums
 constexpr std::int64_t kTile = 512;  // columns; the sums of a tile stay in the first-level cache
 constexpr double kUnit = 0x1p-53;
+constexpr std::size_t kBf16 = 2;  // bytes
 
 struct Product {
   const double* left;  // [kRows, rank], scaled
@@ -111,29 +112,16 @@ Quad root(Quad value) {
 class RowMerger {
  public:
   RowMerger(const WeightMerge& weight, std::int64_t first)
-      : weight_(weight), at_(first), columns_(static_cast<std::size_t>(weight.columns)) {
-    base_.resize(kRows * columns_);
-    sums_.resize(kRows * columns_);
-    values_.resize(columns_);
-    stored_.resize(columns_);
-  }
+      : weight_(weight), at_(first), columns_(static_cast<std::size_t>(weight.columns)) {}
 
   void merge(std::int64_t count, std::span<std::byte> bytes) {
-    const std::size_t out_size = io::size_of(weight_.out) * columns_;
-    for (std::int64_t row = 0; row < count; row += kRows) {
-      const auto rows = static_cast<std::size_t>(std::min(kRows, count - row));
-      const auto place = static_cast<std::size_t>(at_ + row);
-      if (weight_.change != nullptr) sum_changes(place, rows);
-      for (std::size_t i = 0; i < rows; ++i) {
-        const auto out = bytes.subspan((static_cast<std::size_t>(row) + i) * out_size, out_size);
-        if (!finish_fast(i, place + i, out)) finish_row(i, place + i, out);
-      }
-    }
+    if (!merge_fast(count, bytes)) merge_in_f64(count, bytes);
   }
 
   // Adds the squares of W + D of `count` rows to those of their columns.
   void add_squares(std::int64_t count, std::span<double> squares) {
     const std::size_t in_size = io::size_of(weight_.base->dtype) * columns_;
+    reserve();
     for (std::int64_t row = 0; row < count; row += kRows) {
       const auto rows = static_cast<std::size_t>(std::min(kRows, count - row));
       const auto place = static_cast<std::size_t>(at_ + row);
@@ -152,6 +140,93 @@ class RowMerger {
   MergeSums sums;
 
  private:
+  void merge_in_f64(std::int64_t count, std::span<std::byte> bytes) {
+    const std::size_t out_size = io::size_of(weight_.out) * columns_;
+    base_.resize(kRows * columns_);
+    stored_.resize(columns_);
+    reserve();
+    for (std::int64_t row = 0; row < count; row += kRows) {
+      const auto rows = static_cast<std::size_t>(std::min(kRows, count - row));
+      const auto place = static_cast<std::size_t>(at_ + row);
+      if (weight_.change != nullptr) sum_changes(place, rows);
+      for (std::size_t i = 0; i < rows; ++i) {
+        finish_row(i, place + i,
+                   bytes.subspan((static_cast<std::size_t>(row) + i) * out_size, out_size));
+      }
+    }
+  }
+
+  // BF16 plus a plain sum, most of it in f32; false where that can't be.
+  bool merge_fast(std::int64_t count, std::span<std::byte> bytes) {
+    const bool plain = weight_.change != nullptr && weight_.magnitude.empty() &&
+                       weight_.column_factor.empty() && weight_.out == io::DType::BF16 &&
+                       weight_.base->dtype == io::DType::BF16;
+    if (!plain) return false;
+    const auto factors = Bf16Factors::of(*weight_.change, at_ - weight_.first_row, count);
+    if (!factors) return false;
+    std::vector<Undecided> undecided;
+    const std::byte* base =
+        weight_.base->bytes.data() + static_cast<std::size_t>(at_) * columns_ * kBf16;
+    const auto decided = merge_bf16_rows(*factors, base, bytes.data(), undecided);
+    if (!decided) return false;
+    sums += {.elements = decided->decided,
+             .changed = decided->changed,
+             .intended2 = decided->intended2,
+             .survived = decided->survived,
+             .actual2 = decided->actual2,
+             .base2 = decided->base2,
+             .inner = decided->inner,
+             .summed2 = decided->intended2};
+    std::ranges::sort(undecided, {}, [](const Undecided& u) { return std::pair(u.row, u.column); });
+    for (std::span rest(undecided); !rest.empty();) {
+      const auto end =
+          std::ranges::find_if(rest, [&](const Undecided& u) { return u.row != rest.front().row; });
+      const auto row = rest.first(static_cast<std::size_t>(end - rest.begin()));
+      decide(row, bytes);
+      rest = rest.subspan(row.size());
+    }
+    return true;
+  }
+
+  // Elements of one row in f64: a weight of that row and of their columns alone.
+  void decide(std::span<const Undecided> elements, std::span<std::byte> bytes) {
+    const LowRank& all = *weight_.change;
+    const auto rank = static_cast<std::size_t>(all.rank());
+    const auto row = static_cast<std::size_t>(at_ + elements.front().row);
+    LowRank change{.rows = 1,
+                   .columns = std::ssize(elements),
+                   .scale = all.scale,
+                   .numerator = all.numerator,
+                   .denominator = all.denominator};
+    const auto left = std::span(all.left).subspan(inner(row) * rank, rank);
+    change.left.assign(left.begin(), left.end());
+    for (std::size_t k = 0; k < rank; ++k) {
+      for (const Undecided& element : elements)
+        change.right.push_back(all.right[k * columns_ + static_cast<std::size_t>(element.column)]);
+    }
+    std::vector<std::byte> base(elements.size() * kBf16), out(base.size());
+    for (std::size_t i = 0; i < elements.size(); ++i) {
+      const std::size_t at = row * columns_ + static_cast<std::size_t>(elements[i].column);
+      std::memcpy(&base[i * kBf16], weight_.base->bytes.data() + at * kBf16, kBf16);
+    }
+    const io::TensorView view{
+        .dtype = io::DType::BF16, .shape = {1, change.columns}, .bytes = base};
+    const WeightMerge part{.base = &view, .change = &change, .columns = change.columns};
+    RowMerger merger(part, 0);
+    merger.merge_in_f64(1, out);
+    sums += merger.sums;
+    for (std::size_t i = 0; i < elements.size(); ++i) {
+      const auto at = static_cast<std::size_t>(elements[i].row * weight_.columns) +
+                      static_cast<std::size_t>(elements[i].column);
+      std::memcpy(&bytes[at * kBf16], &out[i * kBf16], kBf16);
+    }
+  }
+
+  void reserve() {
+    sums_.resize(kRows * columns_);
+    values_.resize(columns_);
+  }
+
   void sum_changes(std::size_t place, std::size_t rows) {
     const auto rank = static_cast<std::size_t>(weight_.change->rank());
     left_.assign(kRows * rank, 0.0);
@@ -169,27 +244,6 @@ class RowMerger {
   // The row of `change` and `magnitude` for a row of the weight.
   [[nodiscard]] std::size_t inner(std::size_t row) const {
     return row - static_cast<std::size_t>(weight_.first_row);
-  }
-
-  // The whole row in one pass; false where that does not decide it.
-  bool finish_fast(std::size_t i, std::size_t row, std::span<std::byte> bytes) {
-    const bool plain = weight_.change != nullptr && weight_.magnitude.empty() &&
-                       weight_.column_factor.empty() && weight_.out == io::DType::BF16 &&
-                       weight_.base->dtype == io::DType::BF16;
-    if (!plain) return false;
-    const Bf16RowSums row_sums =
-        merge_bf16_row(weight_.base->bytes.data() + row * columns_ * 2, sums_.data() + i * columns_,
-                       bytes.data(), columns_);
-    if (row_sums.needs_care) return false;
-    sums.elements += static_cast<std::int64_t>(columns_);
-    sums.changed += row_sums.changed;
-    sums.intended2 += row_sums.intended2;
-    sums.survived += row_sums.survived;
-    sums.actual2 += row_sums.actual2;
-    sums.base2 += row_sums.base2;
-    sums.inner += row_sums.inner;
-    sums.summed2 += row_sums.intended2;
-    return true;
   }
 
   void finish_row(std::size_t i, std::size_t row, std::span<std::byte> bytes) {
