@@ -182,13 +182,39 @@ class RowMerger {
       const auto end =
           std::ranges::find_if(rest, [&](const Undecided& u) { return u.row != rest.front().row; });
       const auto row = rest.first(static_cast<std::size_t>(end - rest.begin()));
-      decide(row, bytes);
+      std::vector<Undecided> ties;
+      for (const Undecided& element : row)
+        if (!decide_in_f64(element, bytes)) ties.push_back(element);
+      if (!ties.empty()) decide(ties, bytes);
       rest = rest.subspan(row.size());
     }
     return true;
   }
 
-  // Elements of one row in f64: a weight of that row and of their columns alone.
+  // One element; false where f64 might not decide it either.
+  bool decide_in_f64(const Undecided& element, std::span<std::byte> bytes) {
+    const LowRank& change = *weight_.change;
+    const auto rank = static_cast<std::size_t>(change.rank());
+    const auto row = static_cast<std::size_t>(at_ + element.row);
+    const auto column = static_cast<std::size_t>(element.column);
+    double base = 0, stored = 0, delta = 0;
+    io::widen(io::DType::BF16,
+              weight_.base->bytes.subspan((row * columns_ + column) * kBf16, kBf16), {&base, 1});
+    for (std::size_t k = 0; k < rank; ++k) {
+      delta += change.left[inner(row) * rank + k] * change.scale[k] *
+               change.right[k * columns_ + column];
+    }
+    const double value = base + delta;
+    if (!std::isfinite(value) || may_be_undecided(io::DType::BF16, value)) return false;
+    const auto at = static_cast<std::size_t>(element.row) * columns_ + column;
+    const std::span out = bytes.subspan(at * kBf16, kBf16);
+    round_to(io::DType::BF16, {&value, 1}, out);
+    io::widen(io::DType::BF16, out, {&stored, 1});
+    add_element(base, value, stored, true);
+    return true;
+  }
+
+  // Elements of one row in full: a weight of that row and of their columns alone.
   void decide(std::span<const Undecided> elements, std::span<std::byte> bytes) {
     const LowRank& all = *weight_.change;
     const auto rank = static_cast<std::size_t>(all.rank());
@@ -343,22 +369,24 @@ class RowMerger {
   void add_sums(std::span<const double> base) {
     const bool is_sum =
         weight_.magnitude.empty() && weight_.column_factor.empty() && weight_.transform == nullptr;
-    sums.elements += static_cast<std::int64_t>(columns_);
-    for (std::size_t j = 0; j < columns_; ++j) {
-      if (!std::isfinite(stored_[j])) {
-        ++sums.non_finite;
-        continue;
-      }
-      const double intended = values_[j] - base[j], actual = stored_[j] - base[j];
-      sums.changed += actual != 0 ? 1 : 0;
-      sums.intended2 += intended * intended;
-      sums.survived += intended * actual;
-      sums.actual2 += actual * actual;
-      sums.base2 += base[j] * base[j];
-      if (!is_sum) continue;
-      sums.inner += base[j] * intended;
-      sums.summed2 += intended * intended;
+    for (std::size_t j = 0; j < columns_; ++j) add_element(base[j], values_[j], stored_[j], is_sum);
+  }
+
+  void add_element(double base, double value, double stored, bool is_sum) {
+    ++sums.elements;
+    if (!std::isfinite(stored)) {
+      ++sums.non_finite;
+      return;
     }
+    const double intended = value - base, actual = stored - base;
+    sums.changed += actual != 0 ? 1 : 0;
+    sums.intended2 += intended * intended;
+    sums.survived += intended * actual;
+    sums.actual2 += actual * actual;
+    sums.base2 += base * base;
+    if (!is_sum) return;
+    sums.inner += base * intended;
+    sums.summed2 += intended * intended;
   }
 
   const WeightMerge& weight_;
