@@ -50,6 +50,11 @@ RunCommand add_merge(CLI::App& app) {
   app.add_option("--threads", options->threads, "Threads that compute (0: one for each core)")
       ->check(CLI::Range(0, 256))
       ->capture_default_str();
+  app.add_flag(
+      "--resume", options->resume,
+      "Go on with what a killed run for the same --out left; keep it if this one stops too");
+  app.add_flag("--prove", options->prove,
+               "Read the output back from the disk and recompute it, before it gets its name");
   app.add_flag("--dry-run", options->dry_run, "Say what would be written, write nothing");
   CLI::Option* golden =
       app.add_option("--golden", options->golden,

@@ -249,13 +249,15 @@ AdapterConfig read_adapter_config(const std::filesystem::path& folder, Use use) 
   std::error_code code;
   const auto path = folder / "adapter_config.json";
   if (!std::filesystem::is_directory(folder, code)) {
-    throw input_error({.message = "the adapter folder does not exist or is not a folder",
+    throw input_error({.id = "adapter.missing",
+                       .message = "the adapter folder does not exist or is not a folder",
                        .file = folder.string(),
                        .hint = "pass the folder that PEFT's save_pretrained wrote"});
   }
   // With a code set the folder may not be looked into; reading says why.
   if (!std::filesystem::exists(path, code) && !code) {
-    throw input_error({.message = "the folder holds no adapter_config.json",
+    throw input_error({.id = "adapter.no_config",
+                       .message = "the folder holds no adapter_config.json",
                        .file = folder.string(),
                        .hint = "pass the folder that PEFT's save_pretrained wrote"});
   }
@@ -270,7 +272,8 @@ std::filesystem::path adapter_weights_file(const std::filesystem::path& folder) 
   if (std::filesystem::exists(path, ignored)) return path;
   for (const char* pickle : {"adapter_model.bin", "adapter_model.pt", "adapter_model.pth"}) {
     if (!std::filesystem::exists(folder / pickle, ignored)) continue;
-    throw input_error({.message = "pickle weights are refused: loading them can run code",
+    throw input_error({.id = "adapter.pickle",
+                       .message = "pickle weights are refused: loading them can run code",
                        .file = (folder / pickle).string(),
                        .expected = "adapter_model.safetensors",
                        .found = pickle,

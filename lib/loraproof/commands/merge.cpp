@@ -14,13 +14,17 @@
 #include "loraproof/adapter/digest.h"
 #include "loraproof/adapter/zero_effect.h"
 #include "loraproof/commands/already_merged.h"
+#include "loraproof/commands/base_digests.h"
 #include "loraproof/commands/merge_measures.h"
+#include "loraproof/core/digest.h"
 #include "loraproof/core/error.h"
 #include "loraproof/core/file.h"
 #include "loraproof/io/checkpoint.h"
 #include "loraproof/io/digest.h"
 #include "loraproof/io/model_folder.h"
 #include "loraproof/merge/layout.h"
+#include "loraproof/merge/read_back.h"
+#include "loraproof/merge/resume.h"
 #include "loraproof/report/gate.h"
 
 namespace loraproof::commands {
@@ -74,7 +78,10 @@ std::vector<double> weights_of(const MergeOptions& options,
     const std::string name = spec.substr(0, equals);
     const auto found = std::ranges::find(adapters, name, &AdapterInput::name);
     if (found == adapters.end())
-      throw usage_error({.message = "no adapter of this name", .where = "--weight", .found = name});
+      throw usage_error({.id = "merge.weight_name",
+                         .message = "no adapter of this name",
+                         .where = "--weight",
+                         .found = name});
     weights[static_cast<std::size_t>(found - adapters.begin())] =
         number_of(spec.substr(equals + 1));
   }
@@ -88,7 +95,8 @@ std::vector<AdapterInput> open_adapters(const MergeOptions& options, adapter::Us
   for (const std::string& spec : options.adapters) {
     adapters.push_back(open_adapter(spec, use));
     if (names.insert(adapters.back().name).second) continue;
-    throw usage_error({.message = "two adapters of one name",
+    throw usage_error({.id = "merge.two_names",
+                       .message = "two adapters of one name",
                        .where = "--adapter",
                        .found = adapters.back().name,
                        .hint = "give one another: --adapter NAME=DIR"});
@@ -102,7 +110,8 @@ void expect_apart(const fs::path& out, const fs::path& input) {
   const fs::path inner = whole(out), outer = whole(input);
   if (std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first != outer.end())
     return;
-  throw usage_error({.message = "the output would lie in an input, which is read meanwhile",
+  throw usage_error({.id = "out.in_input",
+                     .message = "the output would lie in an input, which is read meanwhile",
                      .where = "--out",
                      .found = out.string()});
 }
@@ -129,7 +138,8 @@ class Merger {
     expect_apart(options.out, folder_);
     for (const AdapterInput& adapter : adapters_) expect_apart(options.out, adapter.folder);
     if (fs::exists(options.out) && !options.force) {
-      throw input_error({.message = "already exists",
+      throw input_error({.id = "out.exists",
+                         .message = "already exists",
                          .file = options.out.string(),
                          .hint = "pass --force to replace it"});
     }
@@ -174,15 +184,19 @@ class Merger {
   }
 
   void write() {
-    AtomicFolder output(options_.out, options_.force);
-    const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-    const std::vector<merge::FileResult> files = merge::write_weights(
-        plan_, {output.staging(), options_.threads > 0 ? options_.threads : cores},
-        context_.progress);
+    AtomicFolder output(options_.out, options_.force, options_.resume);
+    merge::ResumeRecord record(output.staging(), job());
+    const std::vector<merge::FileResult> files = write_files(output.staging(), record);
     judge(merge_measures(files));
     judge({already_merged(files, weights_)});
     report_.metrics["modules"] = module_metrics(files);
-    if (any_failed()) return;  // the staging folder goes with `output`
+    if (options_.prove && !any_failed()) {
+      const merge::ReadBack proof =
+          merge::read_back(plan_, output.staging(), threads(), context_.progress);
+      judge({read_back_measure(proof)});
+      report_.metrics["proof"] = read_back_metrics(proof);
+    }
+    if (any_failed()) return output.discard();
     const merge::SideFiles side =
         merge::copy_side_files(folder_, plan_, adapters_.front().folder, output.staging());
     judge(side_file_measures(side));
@@ -190,12 +204,57 @@ class Merger {
     merge::write_config(folder_, plan_, dtype_, output.staging());
     if (prove_) prove(output.staging());
     report_.gate = context_.gate;
-    if (report_.exit_code() == ExitCode::Pass) return output.commit();
-    report_.metrics.erase("output");  // the staging folder goes with `output`
+    if (report_.exit_code() == ExitCode::Pass) {
+      record.remove();
+      return output.commit();
+    }
+    report_.metrics.erase("output");
+    output.discard();
+  }
+
+  std::vector<merge::FileResult> write_files(const fs::path& folder, merge::ResumeRecord& record) {
+    BaseDigests base(base_);
+    const std::vector<merge::FileResult> files = merge::write_weights(
+        plan_,
+        {.folder = folder,
+         .threads = threads(),
+         .digest_base = base.unknown(),
+         .done = options_.resume ? record.take_over() : std::map<std::string, merge::FileResult>(),
+         .finished = [&](const merge::FileResult& file) { record.add(file); }},
+        context_.progress);
+    base_tensors_ = base.all(files);
+    report_.inputs.front().sha256 = io::combined_digest(base_tensors_);
+    return files;
+  }
+
+  [[nodiscard]] int threads() const {
+    const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    return options_.threads > 0 ? options_.threads : cores;
+  }
+
+  // Everything that decides the bytes of the weights.
+  [[nodiscard]] Json job() const {
+    Json base = Json::object(), adapters = Json::array();
+    for (const io::SafetensorsFile& file : base_.files()) {
+      const io::DigestStamp stamp = io::DigestCache::stamp(file.file().path());
+      base[file.file().path().string()] = {stamp.file.size_bytes, stamp.file.mtime_ns,
+                                           stamp.file.inode, stamp.file.device, stamp.ctime_ns};
+    }
+    for (std::size_t i = 0; i < adapters_.size(); ++i) {
+      adapters.push_back({digests_[i], weights_[i],
+                          sha256_of(read_text_file(adapters_[i].folder / "adapter_config.json"))});
+    }
+    return {{"version", kVersion},
+            {"base", std::move(base)},
+            {"adapters", std::move(adapters)},
+            {"dtype", options_.dtype},
+            {"combine",
+             {options_.combine, options_.density, options_.majority_sign, options_.svd_rank,
+              options_.seed}}};
   }
 
   void prove(const fs::path& folder) {
-    MergeProof proof = prove_({folder, weights_});
+    MergeProof proof = prove_({folder, weights_, base_tensors_});
     report_.tool = std::move(proof.tool);
     report_.inputs.push_back(std::move(proof.suite));
     std::ranges::move(proof.checks, std::back_inserter(report_.checks));
@@ -216,7 +275,9 @@ class Merger {
     for (const merge::FileResult& file : files) written[file.name] = file.sha256;
     const Json record = {{"schema", kMergeSchema},
                          {"tool", {{"name", "loraproof"}, {"version", kVersion}}},
-                         {"base", config_.value("_name_or_path", folder_.filename().string())},
+                         {"base",
+                          {{"name", config_.value("_name_or_path", folder_.filename().string())},
+                           {"sha256", report_.inputs.front().sha256}}},
                          {"adapters", std::move(adapters)},
                          {"dtype", options_.dtype},
                          {"combine", options_.combine},
@@ -251,6 +312,7 @@ class Merger {
   std::vector<double> weights_;
   std::optional<io::DType> dtype_;
   std::vector<std::string> digests_;
+  io::DigestByName base_tensors_;
   merge::BaseLayout layout_;
   std::vector<adapter::Placement> placements_;
   merge::MergePlan plan_;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "loraproof/commands/context.h"
+#include "loraproof/io/digest.h"
 
 namespace loraproof::commands {
 
@@ -28,6 +29,8 @@ struct MergeOptions {
   std::uint64_t seed = 0;      ///< of dare_*
   std::string dtype = "keep";  ///< keep, bf16, fp16 or fp32
   int threads = 0;             ///< that compute; 0: one for each core
+  bool resume = false;         ///< go on with what a killed run for `out` left
+  bool prove = false;          ///< read the output back and recompute it
   bool dry_run = false;        ///< say what would be written
   std::string golden;          ///< suite to compare unmerged and merged with; "": none
   EngineOptions engine;        ///< of that comparison
@@ -38,6 +41,7 @@ struct MergeOptions {
 struct StagedMerge {
   const std::filesystem::path& folder;
   std::span<const double> weights;  ///< --weight of each adapter, in their order
+  const io::DigestByName& base;     ///< of the base's tensors
 };
 /// What comparing it with base and adapters came to.
 struct MergeProof {

@@ -2,17 +2,17 @@
 #include "loraproof/commands/merge_golden.h"
 
 #include <algorithm>
-#include <optional>
+#include <iterator>
 #include <utility>
 
+#include "loraproof/adapter/digest.h"
 #include "loraproof/adapter/weighted_sum.h"
 #include "loraproof/commands/golden_job.h"
 #include "loraproof/commands/lanes.h"
+#include "loraproof/commands/live_reference.h"
 #include "loraproof/commands/merge_golden_measures.h"
 #include "loraproof/commands/prompt_rows.h"
-#include "loraproof/commands/recording.h"
 #include "loraproof/core/error.h"
-#include "loraproof/golden/observe.h"
 
 namespace loraproof::commands {
 namespace {
@@ -63,6 +63,7 @@ class GoldenProver {
   MergeProof prove(const StagedMerge& merge) {
     MergeProof proof{.tool = begin_engine(options_.engine, job_.device),
                      .suite = {"golden", options_.golden, job_.suite.digest}};
+    judge_identity(merge.base, proof);
     add_adapters_up(merge.weights);
     const golden::Reference unmerged = run_unmerged(proof.tool, merge.weights);
     const LaneResult merged = run_merged(merge.folder, unmerged);
@@ -81,55 +82,30 @@ class GoldenProver {
     job_.session.adapters.front().landing.patches = adapter::weighted_sum(terms);
   }
 
-  // Recorded answers of this adapter to these prompts save the decoding.
-  [[nodiscard]] std::vector<golden::Sequence> recorded_answers(
-      std::span<const double> weights) const {
-    const fs::path folder =
-        job_.suite.folder / "references" / job_.session.adapters.front().input.name;
-    if (weights.size() != 1 || weights.front() != 1 || !fs::exists(folder)) return {};
-    golden::Reference reference = golden::read_reference(folder);
-    if (reference.suite_digest != job_.suite.digest) return {};
-    if (!std::ranges::equal(reference.sequences, prompt_ids_, {}, &golden::Sequence::prompt_ids))
-      return {};
-    return std::move(reference.sequences);
+  // Base, adapter, tokenizer and template against those that this adapter's reference was recorded
+  // with, if there is one.
+  void judge_identity(const io::DigestByName& base, MergeProof& proof) const {
+    if (job_.session.adapters.size() != 1) return;
+    const AdapterSession& adapter = job_.session.adapters.front();
+    const fs::path folder = job_.suite.folder / "references" / adapter.input.name;
+    if (!fs::exists(folder)) return;
+    const golden::Reference reference = golden::read_reference(folder);
+    const adapter::AdapterIdentity identity =
+        adapter::identify(adapter.input.config, adapter.input.weights);
+    const Measures measures = identity_measures(
+        reference.identity, {.identity = identity_of(job_.session.base, &identity, text_, base)});
+    std::ranges::move(job_.judge(measures), std::back_inserter(proof.checks));
   }
 
   golden::Reference run_unmerged(const report::ToolInfo& tool, std::span<const double> weights) {
     engine::LayerStore store = job_.store(job_.compute, nullptr);
-    Recording recording{&job_.session.adapters.front(), {}, new_reference(job_, tool, text_)};
-    golden::Reference& reference = recording.reference;
-    std::optional<golden::Observation> seen;
-    reference.sequences = recorded_answers(weights);
-    if (!reference.sequences.empty()) {
-      seen = score_answers(job_, text_, store, recording, context_.progress);
-      // Other answers than this lane's own would hide where the merged one leaves it.
-      const auto undecided = [](const std::vector<bool>& ties) {
-        return std::ranges::count(ties, true) > 0;
-      };
-      if (std::ranges::any_of(reference.answer_ties, undecided)) seen.reset();
-    }
-    if (!seen) {
-      decode_answers(job_, store, prompt_ids_, recording, context_.progress);
-      seen = score_answers(job_, text_, store, recording, context_.progress);
-    }
-    measure_floor(job_, *seen, store, recording, context_.progress);
-    reference.base_figures = run_base(reference, store);
-    return std::move(reference);
-  }
-
-  // The base on the unmerged lane's answers. What it would say instead nobody asks here.
-  golden::BaseFigures run_base(const golden::Reference& unmerged, engine::LayerStore& store) {
-    const engine::Lane lane = job_.lane(nullptr, job_.compute);
-    const golden::ObserveRequest request{.lane = &lane,
-                                         .sequences = unmerged.sequences,
-                                         .reference_ids = unmerged.distributions.topk_ids};
-    const auto observed = golden::observe(store, {&request, 1}, context_.progress);
-    const golden::GoldenDiff diff =
-        golden::compare(unmerged, unmerged.sequences, observed.front(), 0.0);
-    return {.kl_prompt = diff.kl_prompt,
-            .kl_answer = diff.kl_answer,
-            .cosine = diff.cosine,
-            .equal_texts = diff.equal_texts};
+    const bool as_recorded = weights.size() == 1 && weights.front() == 1;
+    return live_reference({.job = job_,
+                           .text = text_,
+                           .prompt_ids = prompt_ids_,
+                           .tool = tool,
+                           .take_recorded = as_recorded},
+                          store, context_.progress);
   }
 
   LaneResult run_merged(const fs::path& folder, const golden::Reference& unmerged) {
@@ -144,7 +120,7 @@ class GoldenProver {
   void judge(const golden::Reference& unmerged, const LaneResult& merged, MergeProof& proof) const {
     Measures measures{prompt_count_measure(static_cast<std::int64_t>(job_.suite.prompts.size()))};
     append(measures, merge_golden_measures(merged.diff, unmerged, job_.policy));
-    proof.checks = job_.judge(measures);
+    std::ranges::move(job_.judge(measures), std::back_inserter(proof.checks));
     LaneTexts texts{.lane = "merged",
                     .then = recorded_texts(text_, unmerged),
                     .now = answer_texts(text_, merged.answers)};

@@ -77,6 +77,30 @@ Measures merge_measures(const std::vector<merge::FileResult>& files) {
   return {survival_measure(totals), finite_measure(totals), rounding_measure(totals)};
 }
 
+report::Measure read_back_measure(const merge::ReadBack& proof) {
+  report::Measure measure{.id = "merge.read_back",
+                          .n = proof.elements,
+                          .outcome = proof.holds() ? Outcome::Pass : Outcome::Fail};
+  measure.message = fmt::format(
+      "read back from the disk: {} tensors are the base's bytes; of {} recomputed ones "
+      "({} elements) the worst is {:.4f} units in the last place from W + D",
+      proof.untouched, proof.touched, proof.elements, proof.worst_ulp);
+  if (proof.holds()) return measure;
+  measure.subject = proof.first_difference;
+  measure.message = fmt::format("read back from the disk, {}; {} elements are not rounded once",
+                                proof.first_difference, proof.misrounded);
+  measure.hint = "nothing was written; check disk and memory of this machine, then merge again";
+  return measure;
+}
+
+Json read_back_metrics(const merge::ReadBack& proof) {
+  return {{"untouched", proof.untouched},
+          {"recomputed", proof.touched},
+          {"elements", proof.elements},
+          {"misrounded", proof.misrounded},
+          {"worst_ulp", proof.worst_ulp}};
+}
+
 Measures plan_measures(const merge::MergePlan& plan) {
   Measures measures;
   for (const merge::ForeignBase& foreign : plan.foreign) {

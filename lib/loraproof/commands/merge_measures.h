@@ -10,12 +10,16 @@
 #include "loraproof/core/json.h"
 #include "loraproof/merge/output_folder.h"
 #include "loraproof/merge/plan.h"
+#include "loraproof/merge/read_back.h"
 #include "loraproof/merge/write.h"
 
 namespace loraproof::commands {
 
 /// merge.survival, merge.finite, merge.rounding.
 [[nodiscard]] Measures merge_measures(const std::vector<merge::FileResult>& files);
+/// merge.read_back: what --prove found.
+[[nodiscard]] report::Measure read_back_measure(const merge::ReadBack& proof);
+[[nodiscard]] Json read_back_metrics(const merge::ReadBack& proof);
 /// merge.wrong_base; merge.untied_head, where the plan has one.
 [[nodiscard]] Measures plan_measures(const merge::MergePlan& plan);
 /// merge.left_out, where weight files are.

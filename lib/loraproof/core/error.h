@@ -15,6 +15,7 @@ enum class ErrorKind { Usage, Input, Internal };
 /// Everything a message needs so that the reader can act without a debugger. Only `message` is
 /// required; the other fields stay empty where they say nothing.
 struct ErrorDetail {
+  std::string id;        ///< Stable name of the refusal, where there is one: "base.quantised".
   std::string message;   ///< What is wrong, one sentence: "tensor shape does not match its bytes".
   std::string file;      ///< Path as the user would recognise it.
   std::string where;     ///< Tensor name, JSON pointer, or "line 12".

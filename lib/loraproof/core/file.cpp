@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,7 +21,8 @@ Error system_error(const std::filesystem::path& path, const std::string& doing, 
   if (code == ENOENT) hint = "check the path";
   if (code == EACCES || code == EPERM) hint = "check the permissions of the file and its folders";
   if (code == ENOSPC || code == EDQUOT) hint = "free some disk space and run again";
-  return input_error({.message = fmt::format("cannot {}: {}", doing, std::strerror(code)),
+  return input_error({.id = "file.system",
+                      .message = fmt::format("cannot {}: {}", doing, std::strerror(code)),
                       .file = path.string(),
                       .hint = hint});
 }
@@ -58,7 +60,10 @@ struct stat status_of(const std::filesystem::path& path, int fd) {
   struct stat status{};
   if (::fstat(fd, &status) != 0) throw system_error(path, "read the status", errno);
   if (S_ISDIR(status.st_mode)) {
-    throw input_error({.message = "is a folder", .file = path.string(), .expected = "a file"});
+    throw input_error({.id = "file.is_a_folder",
+                       .message = "is a folder",
+                       .file = path.string(),
+                       .expected = "a file"});
   }
   return status;
 }
@@ -93,7 +98,8 @@ Error write_error(const std::filesystem::path& path, int code) {
     hint = "check the permissions of the folder";
   if (code == EEXIST) hint = "files are never overwritten: remove it or choose another name";
   if (code == ENOENT) hint = "the folder does not exist";
-  return input_error({.message = fmt::format("cannot write: {}", std::strerror(code)),
+  return input_error({.id = "file.write",
+                      .message = fmt::format("cannot write: {}", std::strerror(code)),
                       .file = path.string(),
                       .hint = hint});
 }
@@ -103,7 +109,8 @@ std::string read_text_file(const std::filesystem::path& path, std::size_t max_by
   const struct stat status = status_of(path, descriptor.get());
   // Pipes and process substitutions have no size; regular files are checked before allocating.
   if (S_ISREG(status.st_mode) && static_cast<std::uint64_t>(status.st_size) > max_bytes) {
-    throw input_error({.message = "file is too large",
+    throw input_error({.id = "file.too_large",
+                       .message = "file is too large",
                        .file = path.string(),
                        .expected = fmt::format("at most {} bytes", max_bytes),
                        .found = fmt::format("{} bytes", status.st_size)});
@@ -117,7 +124,8 @@ std::string read_text_file(const std::filesystem::path& path, std::size_t max_by
     if (count == 0) return text;
     text.append(buffer, static_cast<std::size_t>(count));
     if (text.size() > max_bytes) {
-      throw input_error({.message = "file is too large",
+      throw input_error({.id = "file.too_large",
+                         .message = "file is too large",
                          .file = path.string(),
                          .expected = fmt::format("at most {} bytes", max_bytes)});
     }
@@ -215,7 +223,8 @@ void MappedFile::read_in(std::span<const std::byte> range) const {
   if (failure == 0) return;
   const std::uint64_t size_now = stamp_of(path_).size_bytes;
   if (size_now < size_) {
-    throw input_error({.message = "the file has become shorter while it was being read",
+    throw input_error({.id = "file.shortened",
+                       .message = "the file has become shorter while it was being read",
                        .file = path_.string(),
                        .expected = fmt::format("{} bytes", size_),
                        .found = fmt::format("{} bytes", size_now),
@@ -251,7 +260,10 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
   struct stat status{};
   const bool exists = ::stat(path.c_str(), &status) == 0;
   if (exists && S_ISDIR(status.st_mode)) {
-    throw input_error({.message = "is a folder", .file = path.string(), .expected = "a file"});
+    throw input_error({.id = "file.is_a_folder",
+                       .message = "is a folder",
+                       .file = path.string(),
+                       .expected = "a file"});
   }
   if (exists && !S_ISREG(status.st_mode)) {
     // A device or a pipe: a rename would put a file in the device's place.
@@ -278,22 +290,78 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
   sync_folder(target.parent_path());
 }
 
-AtomicFolder::AtomicFolder(std::filesystem::path target, bool replace)
-    : target_(std::move(target)), staging_(unique_sibling(target_, "partial")), replace_(replace) {
+void drop_cached_pages(const std::filesystem::path& path) {
+  const Descriptor descriptor(path, O_RDONLY, "open");
+  if (::fsync(descriptor.get()) != 0) throw system_error(path, "flush to disk", errno);
+  ::posix_fadvise(descriptor.get(), 0, 0, POSIX_FADV_DONTNEED);  // best effort
+}
+
+namespace {
+
+// The lock on a folder that says that a run works in it; -1 where another holds it. It goes with
+// the process, however that ends.
+int lock_folder(const std::filesystem::path& folder) {
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0 || ::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return descriptor;
+  ::close(descriptor);
+  return -1;
+}
+
+// Gives the newest folder that a killed run left for the same target the name `staging`.
+void adopt_interrupted(const std::filesystem::path& staging) {
+  namespace fs = std::filesystem;
+  const std::string name = staging.filename().string();
+  const std::string prefix = name.substr(0, name.rfind('.') + 1);
+  std::error_code code;
+  fs::path newest;
+  fs::file_time_type time;
+  for (const auto& entry : fs::directory_iterator(fs::absolute(staging).parent_path(), code)) {
+    if (!entry.path().filename().string().starts_with(prefix) || !entry.is_directory(code))
+      continue;
+    const int lock = lock_folder(entry.path());
+    if (lock < 0) continue;
+    ::close(lock);
+    const auto written = entry.last_write_time(code);
+    if (!newest.empty() && written <= time) continue;
+    newest = entry.path();
+    time = written;
+  }
+  if (!newest.empty() && newest.filename() != name) rename_or_throw(newest, staging);
+}
+
+}  // namespace
+
+AtomicFolder::AtomicFolder(std::filesystem::path target, bool replace, bool resume)
+    : target_(std::move(target)),
+      staging_(unique_sibling(target_, "partial")),
+      replace_(replace),
+      resume_(resume) {
   std::error_code code;
   if (!replace_ && std::filesystem::exists(target_, code)) {
-    throw input_error({.message = "already exists",
+    throw input_error({.id = "out.exists",
+                       .message = "already exists",
                        .file = target_.string(),
                        .hint = "pass --force to replace it"});
   }
-  std::filesystem::remove_all(staging_, code);
+  if (resume_) {
+    adopt_interrupted(staging_);
+  } else {
+    std::filesystem::remove_all(staging_, code);
+  }
   std::filesystem::create_directories(staging_, code);
   if (code) throw system_error(staging_, "create folder", code.value());
+  lock_ = lock_folder(staging_);
 }
 
 AtomicFolder::~AtomicFolder() {
   std::error_code ignored;
-  if (!committed_) std::filesystem::remove_all(staging_, ignored);
+  if (!committed_ && !resume_) std::filesystem::remove_all(staging_, ignored);
+  if (lock_ >= 0) ::close(lock_);
+}
+
+void AtomicFolder::discard() {
+  std::error_code ignored;
+  std::filesystem::remove_all(staging_, ignored);
 }
 
 void AtomicFolder::commit() {
@@ -304,8 +372,9 @@ void AtomicFolder::commit() {
   std::error_code code;
   if (std::filesystem::exists(target_, code)) {
     if (!replace_) {
-      throw input_error(
-          {.message = "appeared while this run was writing", .file = target_.string()});
+      throw input_error({.id = "out.appeared",
+                         .message = "appeared while this run was writing",
+                         .file = target_.string()});
     }
     // Two renames: a kill between them leaves the old folder complete under its ".old" name.
     const std::filesystem::path old = unique_sibling(target_, "old");

@@ -3,8 +3,6 @@
 // half-written. Every function throws an input Error with the path and the system's reason.
 #pragma once
 
-#include "loraproof/core/error.h"
-
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -12,6 +10,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+
+#include "loraproof/core/error.h"
 
 namespace loraproof {
 
@@ -66,12 +66,18 @@ class MappedFile {
 /// to directly.
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
+/// Flushes a file to the disk and lets go of its pages in memory, so that the next read comes from
+/// the disk. Input Error where the flush fails.
+void drop_cached_pages(const std::filesystem::path& path);
+
 /// A folder that appears whole or not at all: files are written into a temporary folder beside
 /// `target`; commit() fsyncs and renames it; the destructor of an uncommitted one removes it.
 class AtomicFolder {
  public:
   /// `replace`: an existing target is swapped out on commit; otherwise it is an input Error now.
-  AtomicFolder(std::filesystem::path target, bool replace);
+  /// `resume`: what a run for this target left when it was killed is taken as it is, and stays when
+  /// this one ends without commit().
+  AtomicFolder(std::filesystem::path target, bool replace, bool resume = false);
   ~AtomicFolder();
   AtomicFolder(const AtomicFolder&) = delete;
   AtomicFolder& operator=(const AtomicFolder&) = delete;
@@ -79,11 +85,15 @@ class AtomicFolder {
   /// Where to write files before commit.
   [[nodiscard]] const std::filesystem::path& staging() const { return staging_; }
   void commit();
+  /// Removes what was written, whatever `resume` says.
+  void discard();
 
  private:
   std::filesystem::path target_;
   std::filesystem::path staging_;
   bool replace_;
+  bool resume_;
+  int lock_ = -1;  // descriptor
   bool committed_ = false;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/core/json.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <fmt/format.h>
 #include <unordered_set>
 #include <utility>
@@ -202,9 +204,26 @@ const Json* JsonObject::find(std::string_view key) const {
 
 bool JsonObject::has(std::string_view key) const { return find(key) != nullptr; }
 
+namespace {
+
+// "adapter_config.use_qalora" of that field in a file of that name; empty where they are no words.
+std::string field_id(const std::string& file, std::string_view key) {
+  const std::string stem = std::filesystem::path(file).stem().string();
+  const auto is_name = [](std::string_view text) {
+    return !text.empty() && std::ranges::all_of(text, [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+    });
+  };
+  if (!is_name(stem) || !is_name(key)) return "";
+  return stem + "." + std::string(key);
+}
+
+}  // namespace
+
 Error JsonObject::error(std::string_view key, std::string message, std::string expected,
                         std::string found, std::string hint) const {
-  return input_error({.message = std::move(message),
+  return input_error({.id = field_id(file_, key),
+                      .message = std::move(message),
                       .file = file_,
                       .where = pointer_to(key),
                       .expected = std::move(expected),

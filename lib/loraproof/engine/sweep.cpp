@@ -37,8 +37,9 @@ at::Tensor embed(LayerStore& store, const Run& run) {
   const adapter::ModulePatch* patch = find_patch(*run.lane, model::kEmbedding);
   // Without a patch only the rows are moved and converted; the table stays where it is.
   if (patch == nullptr) {
-    return nn::embedding(index, store.embedding_table(), nullptr)
-        .to(store.device(), store.compute());
+    const at::Tensor rows =
+        nn::embedding(index, store.embedding_table(), nullptr).to(store.device(), store.compute());
+    return run.lane->variant == nullptr ? rows : run.lane->variant->embedding(rows);
   }
   adapter::ModulePatch local = *patch;
   const at::Tensor table = local.weight.defined()
@@ -53,6 +54,22 @@ model::Positions positions_of(const LayerStore& store, const Pack& pack, const a
                                  like.options())};
 }
 
+// The runs in the order in which a layer serves them: those of one variant together, so that its
+// weights are made once; each variant where its first run stands.
+std::vector<std::size_t> by_variant(std::span<const Run> runs) {
+  std::vector<std::size_t> order;
+  std::vector<const WeightVariant*> variants;
+  for (const Run& run : runs) {
+    if (std::ranges::find(variants, run.lane->variant) == variants.end())
+      variants.push_back(run.lane->variant);
+  }
+  for (const WeightVariant* variant : variants) {
+    for (std::size_t i = 0; i < runs.size(); ++i)
+      if (runs[i].lane->variant == variant) order.push_back(i);
+  }
+  return order;
+}
+
 }  // namespace
 
 std::vector<at::Tensor> sweep(LayerStore& store, std::span<const Run> runs, Progress& progress) {
@@ -60,13 +77,26 @@ std::vector<at::Tensor> sweep(LayerStore& store, std::span<const Run> runs, Prog
   std::vector<at::Tensor> hidden;
   std::vector<model::Positions> positions;
   for (const Run& run : runs) {
-    hidden.push_back(embed(store, run));
-    positions.push_back(positions_of(store, *run.pack, hidden.back()));
+    hidden.push_back(run.fork ? at::Tensor() : embed(store, run));
+    const at::Tensor& like = run.fork ? hidden[run.fork->run] : hidden.back();
+    positions.push_back(run.fork ? positions[run.fork->run] : positions_of(store, *run.pack, like));
     if (run.kept != nullptr) run.kept->resize(static_cast<std::size_t>(store.config().num_layers));
   }
+  const std::vector<std::size_t> order = by_variant(runs);
   for (std::int64_t layer = 0; layer < store.config().num_layers; ++layer) {
-    const model::LayerWeights& weights = store.layer(layer);
+    const model::LayerWeights& stored = store.layer(layer);
+    // Before any run has passed this layer.
     for (std::size_t i = 0; i < runs.size(); ++i) {
+      if (runs[i].fork && runs[i].fork->layer == layer) hidden[i] = hidden[runs[i].fork->run];
+    }
+    const WeightVariant* variant = nullptr;
+    model::LayerWeights weights = stored;
+    for (const std::size_t i : order) {
+      if (runs[i].fork && runs[i].fork->layer > layer) continue;
+      if (runs[i].lane->variant != variant) {
+        variant = runs[i].lane->variant;
+        weights = variant == nullptr ? stored : layer_of(*variant, store.config(), layer, stored);
+      }
       const auto index = static_cast<std::size_t>(layer);
       const model::KvUse kv{.cache = runs[i].cache == nullptr ? nullptr : &(*runs[i].cache)[index],
                             .kept = runs[i].kept == nullptr ? nullptr : &(*runs[i].kept)[index]};
@@ -88,8 +118,13 @@ std::vector<at::Tensor> sweep(LayerStore& store, std::span<const Run> runs, Prog
 namespace {
 
 // Logits [b, V] in the compute type for rows [b, D].
-at::Tensor head(LayerStore& store, const adapter::ModulePatch* patch, const at::Tensor& rows) {
+at::Tensor head(LayerStore& store, const Lane& lane, const at::Tensor& rows) {
   const std::int64_t vocab = store.config().vocab_size;
+  const adapter::ModulePatch* patch = find_patch(lane, model::kHead);
+  if (lane.variant != nullptr && lane.variant->changes(model::kHead)) {
+    const nn::LinearWeights whole{.weight = store.head_rows(0, vocab), .bias = {}};
+    return nn::linear(rows, lane.variant->linear(model::kHead, whole), patch);
+  }
   if (patch != nullptr || store.resident()) {
     return nn::linear(rows, {.weight = store.head_rows(0, vocab), .bias = {}}, patch);
   }
@@ -107,11 +142,27 @@ at::Tensor head(LayerStore& store, const adapter::ModulePatch* patch, const at::
 void visit_logits(LayerStore& store, std::span<const LogitRequest> requests, Progress& progress) {
   const c10::InferenceMode no_autograd;
   for (const LogitRequest& request : requests) {
-    const adapter::ModulePatch* patch = find_patch(*request.lane, model::kHead);
     for (std::int64_t begin = 0; begin < request.hidden.size(0); begin += kLogitRows) {
       const std::int64_t count = std::min(kLogitRows, request.hidden.size(0) - begin);
-      const at::Tensor logits = head(store, patch, request.hidden.narrow(0, begin, count));
+      const at::Tensor logits = head(store, *request.lane, request.hidden.narrow(0, begin, count));
       request.visit(begin, logits.to(at::kFloat));
+      progress.advance(count);
+    }
+  }
+}
+
+void visit_logits_side_by_side(
+    LayerStore& store, std::span<const LaneRows> lanes,
+    const std::function<void(std::size_t, std::int64_t, const at::Tensor&)>& visit,
+    Progress& progress) {
+  const c10::InferenceMode no_autograd;
+  const std::int64_t rows = lanes.empty() ? 0 : lanes.front().hidden.size(0);
+  for (std::int64_t begin = 0; begin < rows; begin += kLogitRows) {
+    const std::int64_t count = std::min(kLogitRows, rows - begin);
+    for (std::size_t i = 0; i < lanes.size(); ++i) {
+      const at::Tensor logits =
+          head(store, *lanes[i].lane, lanes[i].hidden.narrow(0, begin, count));
+      visit(i, begin, logits.to(at::kFloat));
       progress.advance(count);
     }
   }

@@ -5,6 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -23,6 +24,12 @@ struct Run {
   const Pack* pack = nullptr;
   KvCache* cache = nullptr;  ///< the pack holds the next token of each cached sequence; may be null
   std::vector<nn::PackKv>* kept = nullptr;  ///< receives keys and values per layer; may be null
+  /// Begins at this layer with the hidden states that an earlier run of the same pack has there.
+  struct Fork {
+    std::size_t run = 0;
+    std::int64_t layer = 0;
+  };
+  std::optional<Fork> fork;
 };
 
 /// The hidden states after the final norm, per run: [N, D] in the compute type.
@@ -40,5 +47,17 @@ struct LogitRequest {
 
 /// Applies the head in row blocks, so that logits of [M, V] never exist at once.
 void visit_logits(LayerStore& store, std::span<const LogitRequest> requests, Progress& progress);
+
+/// The same for lanes whose hidden states belong to the same M rows: each block of rows is visited
+/// in all lanes, in their order, before the next. Logits [b, V] f32 are valid until the same lane's
+/// next block.
+struct LaneRows {
+  const Lane* lane = nullptr;
+  at::Tensor hidden;  ///< [M, D], after the final norm
+};
+void visit_logits_side_by_side(LayerStore& store, std::span<const LaneRows> lanes,
+                               const std::function<void(std::size_t lane, std::int64_t first_row,
+                                                        const at::Tensor& logits)>& visit,
+                               Progress& progress);
 
 }  // namespace loraproof::engine

@@ -35,7 +35,8 @@ Error no_weights_error(const fs::path& folder) {
       safetensors = name.filename().string();
     }
   }
-  ErrorDetail detail{.message = "no model weights in this folder",
+  ErrorDetail detail{.id = "base.no_weights",
+                     .message = "no model weights in this folder",
                      .file = folder.string(),
                      .expected = fmt::format("{} or {}", kSingleFile, kIndexFile)};
   std::error_code ignored;
@@ -53,11 +54,13 @@ Error no_weights_error(const fs::path& folder) {
     detail.hint = fmt::format("a sharded model needs its {}", kIndexFile);
   } else if (extensions.contains(".bin") || extensions.contains(".pt") ||
              extensions.contains(".pth")) {
+    detail.id = "base.pickle";
     detail.message = "weights as pickle (.bin, .pt, .pth) are refused: loading them can run code";
     detail.hint =
         "convert where you trust the file: load it with transformers from_pretrained and call "
         "save_pretrained";
   } else if (extensions.contains(".gguf")) {
+    detail.id = "base.gguf";
     detail.message = "weights as GGUF are not read here";
     detail.hint =
         "convert with transformers: from_pretrained(folder, gguf_file=...), then save_pretrained";
@@ -71,14 +74,16 @@ void check_shard_name(const std::string& shard, const std::string& index, const 
   const bool plain = !shard.empty() && shard != "." && shard != ".." &&
                      shard.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
   if (!plain) {
-    throw input_error({.message = "shard name is not a plain file name",
+    throw input_error({.id = "base.shard_name",
+                       .message = "shard name is not a plain file name",
                        .file = index,
                        .where = name,
                        .expected = "a file in the same folder",
                        .found = brief(Json(shard))});
   }
   if (!shard.ends_with(".safetensors")) {
-    throw input_error({.message = "shard is not a safetensors file",
+    throw input_error({.id = "base.shard_type",
+                       .message = "shard is not a safetensors file",
                        .file = index,
                        .where = name,
                        .expected = "*.safetensors",
@@ -94,7 +99,8 @@ std::map<std::string, std::string> read_weight_map(const fs::path& path) {
   std::map<std::string, std::string> shard_by_name;
   for (const auto& [name, value] : entries.json().items()) {
     if (!value.is_string()) {
-      throw input_error({.message = "weight_map value is not a file name",
+      throw input_error({.id = "base.weight_map",
+                         .message = "weight_map value is not a file name",
                          .file = path.string(),
                          .where = name,
                          .expected = "a string",
@@ -104,7 +110,8 @@ std::map<std::string, std::string> read_weight_map(const fs::path& path) {
     shard_by_name.emplace(name, value.get<std::string>());
   }
   if (shard_by_name.empty()) {
-    throw input_error({.message = "weight_map is empty",
+    throw input_error({.id = "base.weight_map",
+                       .message = "weight_map is empty",
                        .file = path.string(),
                        .where = "/weight_map",
                        .expected = "at least one tensor"});
@@ -123,7 +130,8 @@ void check_against_index(const std::vector<SafetensorsFile>& files,
   for (const auto& [name, shard] : shard_by_name) {
     const SafetensorsFile& file = *file_by_shard.at(shard);
     if (file.find(name) == nullptr) {
-      throw input_error({.message = "tensor is missing from the shard that the index names",
+      throw input_error({.id = "base.missing_tensor",
+                         .message = "tensor is missing from the shard that the index names",
                          .file = file.file().path().string(),
                          .where = name,
                          .expected = fmt::format("as in {}", index),
@@ -136,7 +144,8 @@ void check_against_index(const std::vector<SafetensorsFile>& files,
       const auto assigned = shard_by_name.find(view.name);
       if (assigned != shard_by_name.end() && assigned->second == shard) continue;
       throw input_error(
-          {.message = "shard holds a tensor that the index does not assign to it",
+          {.id = "base.stray_tensor",
+           .message = "shard holds a tensor that the index does not assign to it",
            .file = file.file().path().string(),
            .where = view.name,
            .expected = assigned == shard_by_name.end() ? "no such tensor" : assigned->second,
@@ -159,7 +168,8 @@ std::vector<SafetensorsFile> open_shards(const fs::path& folder, const fs::path&
     if (missing++ == 0) first_missing = shard;
   }
   if (missing > 0) {
-    throw input_error({.message = fmt::format("{} of {} shards missing", missing, shards.size()),
+    throw input_error({.id = "base.missing_shard",
+                       .message = fmt::format("{} of {} shards missing", missing, shards.size()),
                        .file = index.string(),
                        .expected = (folder / first_missing).string(),
                        .hint = "the download may be incomplete"});

@@ -81,13 +81,16 @@ std::int64_t wall_clock_ns() {
 
 }  // namespace
 
+TensorHash::TensorHash(const TensorView& view) {
+  hash_.update(
+      fmt::format("loraproof.tensor/1\n{}\n{}\n", name_of(view.dtype), fmt::join(view.shape, ",")));
+}
+
 std::string tensor_digest(const TensorView& view) { return tensor_digest(view, nullptr); }
 
 std::string tensor_digest(const TensorView& view,
                           const std::function<void(std::span<const std::byte>)>& passed) {
-  Sha256 hash;
-  hash.update(
-      fmt::format("loraproof.tensor/1\n{}\n{}\n", name_of(view.dtype), fmt::join(view.shape, ",")));
+  TensorHash hash(view);
   for (std::size_t begin = 0; begin < view.bytes.size(); begin += kPieceBytes) {
     const auto piece = view.bytes.subspan(begin, std::min(kPieceBytes, view.bytes.size() - begin));
     hash.update(piece);

@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 
+#include "loraproof/core/digest.h"
 #include "loraproof/core/file.h"
 #include "loraproof/io/tensor_view.h"
 
@@ -24,6 +25,18 @@ using DigestByName = std::map<std::string, std::string>;
 /// bytes as stored, with dtype as in safetensors ("BF16") and shape as decimal sizes joined by ","
 /// ("8,576"; nothing for a scalar). The name is not part of it.
 [[nodiscard]] std::string tensor_digest(const TensorView& view);
+/// The same of a tensor whose bytes come one piece after another.
+class TensorHash {
+ public:
+  /// `view`: type and shape.
+  explicit TensorHash(const TensorView& view);
+  void update(std::span<const std::byte> piece) { hash_.update(piece); }
+  [[nodiscard]] std::string finish() { return hash_.finish(); }
+
+ private:
+  Sha256 hash_;
+};
+
 /// The same, taken in pieces of 16 MiB; `passed` is called with the bytes of each piece once it has
 /// been read, so that a caller can give its pages back.
 [[nodiscard]] std::string tensor_digest(

@@ -114,7 +114,8 @@ fs::path find_in_cache(const RepositoryName& name) {
   std::error_code code;
   if (cache.empty() || !fs::is_directory(repository, code)) {
     throw input_error(
-        {.message = fmt::format("model \"{}\" not found", name.id),
+        {.id = "model.not_in_cache",
+         .message = fmt::format("model \"{}\" not found", name.id),
          .expected = fmt::format("a folder of this name, or {}",
                                  cache.empty() ? "a cache (HOME is not set)" : repository.string()),
          .hint = fmt::format("loraproof downloads nothing: run `hf download {}{}`, or check the "
@@ -126,7 +127,8 @@ fs::path find_in_cache(const RepositoryName& name) {
   if (fs::is_directory(snapshot, code)) return snapshot;
   const std::string others = list_snapshots(repository);
   throw input_error(
-      {.message = fmt::format("revision \"{}\" of model \"{}\" is not in the local cache",
+      {.id = "model.no_revision",
+       .message = fmt::format("revision \"{}\" of model \"{}\" is not in the local cache",
                               name.revision, name.id),
        .file = repository.string(),
        .expected =
@@ -138,7 +140,8 @@ fs::path find_in_cache(const RepositoryName& name) {
 
 Error file_instead_of_folder(const fs::path& path) {
   const std::string extension = path.extension().string();
-  ErrorDetail detail{.message = "a model or adapter is given as its folder",
+  ErrorDetail detail{.id = "model.is_a_file",
+                     .message = "a model or adapter is given as its folder",
                      .file = path.string(),
                      .expected = "a folder",
                      .found = "a file"};
@@ -180,7 +183,8 @@ fs::path resolve_model_folder(std::string_view spec) {
   if (fs::exists(path, code)) throw file_instead_of_folder(path);
   RepositoryName name;
   if (parse_repository(spec, name)) return find_in_cache(name);
-  throw input_error({.message = "no such folder",
+  throw input_error({.id = "model.no_folder",
+                     .message = "no such folder",
                      .file = std::string(spec),
                      .expected = "a folder, or org/name of the local Hugging Face cache",
                      .hint = "check the path"});

@@ -84,7 +84,8 @@ class HeaderReader {
 
   [[nodiscard]] Error error(std::string message, std::string_view tensor, std::string expected,
                             std::string found, std::string hint = "") const {
-    return input_error({.message = std::move(message),
+    return input_error({.id = "safetensors.malformed",
+                        .message = std::move(message),
                         .file = std::string(file_),
                         .where = tensor.empty() ? "" : brief(Json(tensor), 200),
                         .expected = std::move(expected),

@@ -118,7 +118,8 @@ std::string common_prefix(const io::Checkpoint& base, const Adapters& adapters) 
   for (const io::SafetensorsFile* file : adapters) {
     const std::string other = prefix_of(base, *file);
     if (other == prefix) continue;
-    throw input_error({.message = "the adapters name the base's modules in different ways",
+    throw input_error({.id = "merge.mixed_names",
+                       .message = "the adapters name the base's modules in different ways",
                        .file = file->file().path().string(),
                        .expected = prefix,
                        .found = other});
@@ -130,7 +131,8 @@ void refuse_quantised(const Json& config) {
   const auto found = config.find("quantization_config");
   if (found == config.end() || found->is_null()) return;
   throw input_error(
-      {.message = "the base is quantised; rounding the merge to its grid would lose the adapter",
+      {.id = "base.quantised",
+       .message = "the base is quantised; rounding the merge to its grid would lose the adapter",
        .file = "config.json",
        .where = "/quantization_config",
        .found = brief(*found),
@@ -297,7 +299,8 @@ class LayoutBuilder {
       if (path != layout_.embedding && !module.is_output_head) continue;
       const bool tied = path == layout_.head && !resized_.contains(path);
       if (!tied && (!resized_.contains(path) || resized_.at(path) != size->second)) {
-        throw input_error({.message = "the adapter resized the embedding, but not the head",
+        throw input_error({.id = "merge.head_not_resized",
+                           .message = "the adapter resized the embedding, but not the head",
                            .file = adapter.file().path().string(),
                            .where = path,
                            .expected = fmt::format("{} rows", size->second),

@@ -3,13 +3,12 @@
 
 #include <cerrno>
 #include <fcntl.h>
-#include <thread>
 #include <unistd.h>
 #include <utility>
 
 #include "loraproof/core/digest.h"
 #include "loraproof/core/file.h"
-#include "loraproof/core/work_queue.h"
+#include "loraproof/merge/background.h"
 
 namespace loraproof::merge {
 namespace {
@@ -19,25 +18,8 @@ constexpr std::size_t kMostWaiting = 4;  // blocks that the digest may lag behin
 }  // namespace
 
 struct OutputFile::Hasher {
-  struct Piece {
-    std::span<const std::byte> bytes;
-    std::shared_ptr<const void> owner;
-  };
-
-  Hasher() : thread([this] { run(); }) {}
-  ~Hasher() { end(); }
-
-  void end() {
-    pieces.end();
-    if (thread.joinable()) thread.join();
-  }
-  void run() {
-    for (Piece piece; pieces.pop(piece); piece = {}) sha.update(piece.bytes);
-  }
-
-  WorkQueue<Piece> pieces{kMostWaiting};
   Sha256 sha;
-  std::thread thread;
+  Background thread{kMostWaiting};
 };
 
 OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
@@ -52,7 +34,8 @@ OutputFile::~OutputFile() {
 
 void OutputFile::append(std::span<const std::byte> bytes,
                         const std::shared_ptr<const void>& owner) {
-  hasher_->pieces.push({bytes, owner});  // which may be done before the bytes are written
+  // Which may be done before the bytes are written.
+  hasher_->thread.push([this, bytes, owner] { hasher_->sha.update(bytes); });
   for (std::span<const std::byte> rest = bytes; !rest.empty();) {
     const ssize_t count = ::write(descriptor_, rest.data(), rest.size());
     if (count < 0 && errno == EINTR) continue;
@@ -69,7 +52,7 @@ void OutputFile::append(std::span<const std::byte> bytes,
 
 std::string OutputFile::finish() {
   if (::close(std::exchange(descriptor_, -1)) != 0) throw write_error(path_, errno);
-  hasher_->end();
+  hasher_->thread.finish();
   return hasher_->sha.finish();
 }
 

@@ -81,7 +81,8 @@ class Planner {
 
   static const std::string& bias_of(const std::string& path, const StoredModule& stored) {
     if (!stored.bias.empty()) return stored.bias;
-    throw input_error({.message = "the adapter has a bias where the base has none",
+    throw input_error({.id = "merge.bias_missing",
+                       .message = "the adapter has a bias where the base has none",
                        .where = path,
                        .hint = "serve it unmerged: no checkpoint of this base can hold it"});
   }
@@ -93,7 +94,8 @@ class Planner {
   }
 
   [[noreturn]] static void refuse_weight(const MergeAdapter& adapter, const std::string& path) {
-    throw input_error({.message = "a weight that the adapter replaces can't be weighted",
+    throw input_error({.id = "merge.weighted_replacement",
+                       .message = "a weight that the adapter replaces can't be weighted",
                        .where = path,
                        .found = fmt::format("--weight {}={}", adapter.name, adapter.weight)});
   }
@@ -111,7 +113,8 @@ class Planner {
     Edit& one = edit(tensor, path);
     if (adapter.weight != 1) refuse_weight(adapter, path);
     if (one.replacement != nullptr && !std::ranges::equal(one.replacement->bytes, by.bytes)) {
-      throw input_error({.message = "two adapters replace the same weight by different ones",
+      throw input_error({.id = "merge.two_replacements",
+                         .message = "two adapters replace the same weight by different ones",
                          .where = path,
                          .found = one.replaced_by + " and " + adapter.name});
     }
@@ -131,7 +134,8 @@ class Planner {
                                   std::prev(next)->first + std::prev(next)->second.rows > first));
     if (clash) {
       throw input_error(
-          {.message = "two adapters change the same rows in ways that can't be summed",
+          {.id = "merge.two_row_changes",
+           .message = "two adapters change the same rows in ways that can't be summed",
            .where = path,
            .hint = "merge one adapter, or serve both unmerged"});
     }
@@ -143,7 +147,8 @@ class Planner {
   }
 
   [[noreturn]] void refuse_combination(const std::string& path, std::string_view what) {
-    throw input_error({.message = fmt::format("{} can't be combined in this way", what),
+    throw input_error({.id = "merge.not_combinable",
+                       .message = fmt::format("{} can't be combined in this way", what),
                        .where = path,
                        .hint = "--combine cat adds the changes as they are"});
   }
@@ -165,7 +170,8 @@ class Planner {
       subtract_triplets(change, adapter, tensor, left.columns);
     if (placed.magnitude != nullptr) {
       if (adapter.weight != 1) {
-        throw input_error({.message = "DoRA is not linear, so it can't be weighted",
+        throw input_error({.id = "merge.weighted_dora",
+                           .message = "DoRA is not linear, so it can't be weighted",
                            .where = path,
                            .found = fmt::format("--weight {}={}", adapter.name, adapter.weight)});
       }
@@ -173,7 +179,8 @@ class Planner {
       change.magnitude_of_columns = turned;
     }
     if (change.magnitude != nullptr && dora_in_company(tensor, change)) {
-      throw input_error({.message = "DoRA is not linear: it can't be merged with another adapter "
+      throw input_error({.id = "merge.dora_and_another",
+                         .message = "DoRA is not linear: it can't be merged with another adapter "
                                     "on the same weight",
                          .where = path,
                          .hint = "merge one adapter, or serve both unmerged"});
@@ -210,7 +217,8 @@ class Planner {
       const bool equal = std::ranges::all_of(
           products, [&](const Product& product) { return product.left.columns == rank; });
       if (needs_equal_ranks(options_.combine.how) && !equal) {
-        throw input_error({.message = "this method combines adapters of one rank only",
+        throw input_error({.id = "merge.mixed_ranks",
+                           .message = "this method combines adapters of one rank only",
                            .where = path,
                            .hint = "--combine cat (exact) and svd take adapters of several ranks"});
       }
@@ -326,7 +334,8 @@ class Planner {
     if (const auto found = edits_.find(name); found != edits_.end()) {
       Edit& edit = found->second;
       if (!is_mergeable(base.dtype) || tensor.spec.dtype == io::DType::F64) {
-        throw input_error({.message = "this weight can't be merged into",
+        throw input_error({.id = "merge.stored_type",
+                           .message = "this weight can't be merged into",
                            .where = name,
                            .expected = "BF16, F16 or F32",
                            .found = std::string(name_of(base.dtype))});

@@ -126,7 +126,8 @@ Svd largest_triplets(const io::TensorView& view, std::int64_t rank) {
     solver.init();
     solver.compute(Spectra::SortRule::LargestAlge, kMostRestarts, kTolerance);
     if (solver.info() != Spectra::CompInfo::Successful) {
-      throw input_error({.message = "the singular value decomposition does not converge",
+      throw input_error({.id = "merge.svd",
+                         .message = "the singular value decomposition does not converge",
                          .where = view.name,
                          .hint =
                              "save the adapter again with save_pretrained(..., "

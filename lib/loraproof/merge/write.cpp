@@ -2,74 +2,25 @@
 #include "loraproof/merge/write.h"
 
 #include <algorithm>
-#include <map>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <utility>
 
 #include "loraproof/io/safetensors_writer.h"
 #include "loraproof/merge/block_pipe.h"
+#include "loraproof/merge/blocks.h"
 #include "loraproof/merge/output_file.h"
+#include "loraproof/merge/source_digests.h"
 
 namespace loraproof::merge {
 namespace {
-
-constexpr std::int64_t kBlockBytes = std::int64_t{4} << 20;  // of output
-
-constexpr std::size_t kUnchanged = static_cast<std::size_t>(-1);
-
-// A run of whole rows of one tensor, all in one of its changes or in none.
-struct Place {
-  std::size_t tensor = 0;
-  std::size_t change = kUnchanged;
-  std::int64_t first = 0;
-  std::int64_t rows = 0;
-};
 
 struct Block {
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> owner;  // of the bytes: computed ones, or pages on loan
   MergeSums sums;
-};
-
-// Shape as rows of consecutive elements: those that its changes speak of, if it has any.
-struct Rows {
-  std::int64_t count = 0;
-  std::int64_t length = 0;
-};
-
-Rows rows_of(const PlannedTensor& tensor) {
-  const std::int64_t elements = tensor.source->numel();
-  if (!tensor.changes.empty()) {
-    const std::int64_t length = tensor.changes.front().columns;
-    return {elements / length, length};
-  }
-  if (tensor.spec.shape.size() < 2 || elements == 0) return {1, elements};
-  return {tensor.spec.shape.front(), elements / tensor.spec.shape.front()};
-}
-
-// Makes the factors of a change when its first block comes up, and drops them after the last.
-class Changes {
- public:
-  std::shared_ptr<const MadeChange> get(const PlannedTensor& tensor, std::size_t change) {
-    const std::lock_guard lock(mutex_);
-    std::shared_ptr<const MadeChange>& made = made_[{&tensor, change}];
-    if (made == nullptr)
-      made = std::make_shared<MadeChange>(make_change(tensor.changes[change], *tensor.source));
-    return made;
-  }
-  // Blocks before this one have been taken.
-  void drop_before(const PlannedTensor& tensor, std::size_t change) {
-    const std::lock_guard lock(mutex_);
-    std::erase_if(made_, [&](const auto& item) {
-      return item.first.first < &tensor ||
-             (item.first.first == &tensor && item.first.second < change);
-    });
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<std::pair<const PlannedTensor*, std::size_t>, std::shared_ptr<const MadeChange>> made_;
+  std::span<const std::byte> source;  // what they were made of
+  std::shared_ptr<const void> source_owner;
 };
 
 // Gives pages of the source back when the block that was made of them has gone.
@@ -91,8 +42,12 @@ class Loan {
 class FileWriter {
  public:
   FileWriter(const PlannedFile& file, const WriteOptions& options, Progress& progress)
-      : file_(file), options_(options), progress_(progress), out_(options.folder / file.name) {
-    for (std::size_t i = 0; i < file.tensors.size(); ++i) cut(i);
+      : file_(file),
+        options_(options),
+        progress_(progress),
+        out_(options.folder / file.name),
+        places_(cut_into_blocks(file)) {
+    if (options.digest_base.contains(file.name)) base_digests_.emplace(*file.source);
   }
 
   FileResult write() {
@@ -111,36 +66,23 @@ class FileWriter {
                  at += file_.tensors[tensor].is_touched() ? 1 : 0;
                if (file_.tensors[tensor].is_touched()) result.touched[at].sums += block.sums;
                const auto size = static_cast<std::int64_t>(block.bytes.size());
+               if (base_digests_ && is_the_base(file_.tensors[tensor]))
+                 base_digests_->add(*file_.tensors[tensor].source, block.source,
+                                    block.source_owner);
                out_.append(block.bytes, block.owner);
                if (place.change != kUnchanged)
                  changes_.drop_before(file_.tensors[place.tensor], place.change);
                progress_.advance(size);
              });
     result.sha256 = out_.finish();
+    if (base_digests_) result.base = base_digests_->finish();
     return result;
   }
 
  private:
-  void cut(std::size_t index) {
-    const PlannedTensor& tensor = file_.tensors[index];
-    const Rows rows = rows_of(tensor);
-    std::int64_t at = 0;
-    for (std::size_t i = 0; i < tensor.changes.size(); ++i) {
-      const Change& change = tensor.changes[i];
-      cut(index, kUnchanged, at, change.first_row, rows.length);
-      at = change.first_row + change.rows;
-      cut(index, i, change.first_row, at, rows.length);
-    }
-    cut(index, kUnchanged, at, rows.count, rows.length);
-  }
-
-  void cut(std::size_t index, std::size_t change, std::int64_t begin, std::int64_t end,
-           std::int64_t length) {
-    const auto element = static_cast<std::int64_t>(io::size_of(file_.tensors[index].spec.dtype));
-    const std::int64_t row_bytes = std::max<std::int64_t>(length * element, 1);
-    const std::int64_t step = std::max<std::int64_t>(kBlockBytes / row_bytes / 4 * 4, 4);
-    for (std::int64_t first = begin; first < end; first += step)
-      places_.push_back({index, change, first, std::min(step, end - first)});
+  // Not another tensor's values, as a head's that was tied, nor the adapter's.
+  [[nodiscard]] bool is_the_base(const PlannedTensor& tensor) const {
+    return !tensor.replaced && file_.source->find(tensor.spec.name) == tensor.source;
   }
 
   void append_header() {
@@ -175,10 +117,11 @@ class FileWriter {
     if (file != nullptr) file->file().read_in(bytes);
     auto loan = std::make_shared<Loan>(file, bytes);
     if (place.change == kUnchanged && source.dtype == tensor.spec.dtype)
-      return {bytes, std::move(loan), {}};
+      return {bytes, loan, {}, bytes, loan};
     const auto computed = std::make_shared<std::vector<std::byte>>(
         static_cast<std::size_t>(place.rows) * length * io::size_of(tensor.spec.dtype));
-    Block block{.bytes = *computed, .owner = computed};
+    Block block{
+        .bytes = *computed, .owner = computed, .source = bytes, .source_owner = std::move(loan)};
     if (place.change == kUnchanged) {
       block.sums = merge_rows({.base = &source, .out = tensor.spec.dtype, .columns = rows.length},
                               place.first, place.rows, *computed);
@@ -195,7 +138,8 @@ class FileWriter {
   Progress& progress_;
   OutputFile out_;
   std::vector<Place> places_;
-  Changes changes_;
+  MadeChanges changes_;
+  std::optional<SourceDigests> base_digests_;
 };
 
 }  // namespace
@@ -204,8 +148,17 @@ std::vector<FileResult> write_weights(const MergePlan& plan, const WriteOptions&
                                       Progress& progress) {
   progress.begin("merge", static_cast<std::int64_t>(plan.output_bytes), "bytes");
   std::vector<FileResult> results;
-  for (const PlannedFile& file : plan.files)
+  for (const PlannedFile& file : plan.files) {
+    if (const auto done = options.done.find(file.name); done != options.done.end()) {
+      results.push_back(done->second);
+      for (const PlannedTensor& tensor : file.tensors)
+        progress.advance(
+            static_cast<std::int64_t>(*io::byte_count(tensor.spec.dtype, tensor.spec.shape)));
+      continue;
+    }
     results.push_back(FileWriter(file, options, progress).write());
+    if (options.finished) options.finished(results.back());
+  }
   progress.end();
   return results;
 }

@@ -4,11 +4,14 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "loraproof/core/progress.h"
+#include "loraproof/io/digest.h"
 #include "loraproof/merge/low_rank.h"
 #include "loraproof/merge/plan.h"
 
@@ -24,11 +27,18 @@ struct FileResult {
   std::string name;
   std::string sha256;  ///< of the whole file
   std::vector<TensorResult> touched;
+  io::DigestByName base;  ///< of the source's tensors, where they were asked for
 };
 
 struct WriteOptions {
   std::filesystem::path folder;  ///< exists; files in it are new
   int threads = 1;               ///< that compute
+  /// Names of files whose source's tensors get digests, in the same pass.
+  std::set<std::string> digest_base = {};
+  /// Files that an interrupted run left complete in the folder: kept as they are.
+  std::map<std::string, FileResult> done = {};
+  /// Called after each file that was written.
+  std::function<void(const FileResult&)> finished = {};
 };
 
 /// Writes the weight files of the plan into the folder; committing the folder flushes them. What an

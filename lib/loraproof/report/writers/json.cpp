@@ -49,9 +49,13 @@ Json to_json(const ToolInfo& tool) {
 }
 
 Json to_json(const ErrorDetail& error) {
-  return {{"message", error.message},           {"file", text_or_null(error.file)},
-          {"where", text_or_null(error.where)}, {"expected", text_or_null(error.expected)},
-          {"found", text_or_null(error.found)}, {"hint", text_or_null(error.hint)}};
+  return {{"id", text_or_null(error.id)},
+          {"message", error.message},
+          {"file", text_or_null(error.file)},
+          {"where", text_or_null(error.where)},
+          {"expected", text_or_null(error.expected)},
+          {"found", text_or_null(error.found)},
+          {"hint", text_or_null(error.hint)}};
 }
 
 }  // namespace

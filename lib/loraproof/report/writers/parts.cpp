@@ -140,11 +140,9 @@ std::string verdict_note(const Report& report) {
 }
 
 std::vector<std::string> error_lines(const ErrorDetail& detail) {
-  const std::pair<std::string_view, const std::string&> fields[] = {{"file", detail.file},
-                                                                    {"where", detail.where},
-                                                                    {"expected", detail.expected},
-                                                                    {"found", detail.found},
-                                                                    {"hint", detail.hint}};
+  const std::pair<std::string_view, const std::string&> fields[] = {
+      {"file", detail.file},   {"where", detail.where}, {"expected", detail.expected},
+      {"found", detail.found}, {"hint", detail.hint},   {"id", detail.id}};
   std::vector<std::string> lines;
   for (const auto& [name, text] : fields) {
     if (!text.empty()) lines.push_back(fmt::format("{}: {}", name, text));

@@ -140,11 +140,8 @@ class TextWriter {
     out_ += painted("ERROR", Colour::Red, options_);
     out_ += wrapped(" ", printable(detail.message), kIndent, options_.width);
     const std::pair<std::string_view, const std::string&> fields[] = {
-        {"file: ", detail.file},
-        {"where: ", detail.where},
-        {"expected: ", detail.expected},
-        {"found: ", detail.found},
-        {"hint: ", detail.hint}};
+        {"file: ", detail.file},   {"where: ", detail.where}, {"expected: ", detail.expected},
+        {"found: ", detail.found}, {"hint: ", detail.hint},   {"id: ", detail.id}};
     for (const auto& [name, text] : fields) {
       if (!text.empty()) paragraph(kIndent, name, text);
     }

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/deploy/deployment.h"
+
+#include <ATen/ATen.h>
+#include <cmath>
+#include <limits>
+
+#include "loraproof/deploy/merged_weight.h"
+#include "loraproof/deploy/simulate.h"
+
+namespace loraproof::deploy {
+namespace {
+
+double dot(const at::Tensor& a, const at::Tensor& b) {
+  return at::dot(a.reshape(-1), b.reshape(-1)).item<double>();
+}
+
+bool is_matrix_module(const std::string& module) {
+  return module != model::kEmbedding && module.find("norm") == std::string::npos;
+}
+
+}  // namespace
+
+std::string_view name_of(Order order) {
+  switch (order) {
+    case Order::QuantisedBase: return "A";
+    case Order::MergedThenQuantised: return "B";
+    case Order::Merged: return "C";
+    case Order::MergedIntoQuantised: return "D";
+    case Order::MergedOntoTrained: break;
+  }
+  return "E";
+}
+
+WeightDamage& WeightDamage::operator+=(const WeightDamage& other) {
+  elements += other.elements;
+  intended2 += other.intended2;
+  survived += other.survived;
+  actual2 += other.actual2;
+  base2 += other.base2;
+  error2 += other.error2;
+  bytes += other.bytes;
+  tally.values += other.tally.values;
+  tally.clipped += other.tally.clipped;
+  tally.overflowed += other.tally.overflowed;
+  tally.non_finite += other.tally.non_finite;
+  return *this;
+}
+
+double WeightDamage::rho() const { return intended2 > 0 ? survived / intended2 : 1; }
+
+double WeightDamage::noise() const {
+  if (intended2 <= 0) return 0;
+  return std::sqrt(std::max(0.0, actual2 - survived * survived / intended2) / intended2);
+}
+
+double WeightDamage::sqnr() const {
+  if (error2 <= 0) return std::numeric_limits<double>::infinity();
+  return 10 * std::log10(base2 / error2);
+}
+
+bool Deployment::quantises(const std::string& module) const {
+  if (options_.scheme == nullptr) return false;
+  return options_.skips ? !options_.skips(module)
+                        : !quant::skips_by_default(*options_.scheme, module);
+}
+
+const adapter::ModulePatch* Deployment::patch_of(const std::string& module) const {
+  if (options_.patches == nullptr) return nullptr;
+  const auto found = options_.patches->find(module);
+  return found == options_.patches->end() ? nullptr : &found->second;
+}
+
+bool Deployment::changes(const std::string& module) const {
+  const bool merges =
+      options_.order != Order::QuantisedBase && is_matrix_module(module) && patch_of(module);
+  return quantises(module) || merges;
+}
+
+adapter::PatchSet Deployment::patches_beside() const {
+  if (options_.patches == nullptr) return {};
+  if (options_.order == Order::QuantisedBase) return *options_.patches;
+  adapter::PatchSet beside;
+  for (const auto& [module, patch] : *options_.patches)
+    if (!is_matrix_module(module)) beside.emplace(module, patch);
+  return beside;
+}
+
+void Deployment::keep(bool kept) const {
+  kept_ = kept;
+  made_.clear();
+}
+
+nn::LinearWeights Deployment::linear(const std::string& module,
+                                     const nn::LinearWeights& base) const {
+  if (!changes(module)) return base;
+  if (const auto made = made_.find(module); made != made_.end()) return made->second;
+  const nn::LinearWeights weights = make(module, base);
+  // The head is asked for with every block of rows.
+  if (kept_ || module == model::kHead) made_[module] = weights;
+  return weights;
+}
+
+nn::LinearWeights Deployment::make(const std::string& module, const nn::LinearWeights& base) const {
+  const adapter::ModulePatch* patch = patch_of(module);
+  const at::Tensor weight = base.weight.to(at::kCPU, options_.stored).contiguous();
+  const auto stored = [&](const at::Tensor& bias) {
+    return bias.defined() ? bias.to(at::kCPU, options_.stored) : bias;
+  };
+  nn::LinearWeights now{weight, stored(base.bias)};
+  WeightDamage damage;
+  const auto merge = [&] {
+    if (patch != nullptr) now = merged_weight(now, *patch);
+  };
+  const auto quantise = [&] {
+    if (quantises(module)) now.weight = quantised(now.weight, damage);
+  };
+  switch (options_.order) {
+    case Order::QuantisedBase: quantise(); break;
+    case Order::MergedThenQuantised: merge(), quantise(); break;
+    case Order::Merged: merge(); break;
+    case Order::MergedIntoQuantised:
+      quantise(), merge();
+      damage = {};  // the stored one is the last
+      quantise();
+      break;
+    case Order::MergedOntoTrained: quantise(), merge(); break;
+  }
+  measure(module, weight, now.weight, damage);
+  return {now.weight.to(base.weight.options()),
+          now.bias.defined() ? now.bias.to(base.weight.options()) : now.bias};
+}
+
+at::Tensor Deployment::quantised(const at::Tensor& weight, WeightDamage& damage) const {
+  Simulated made = simulate(*options_.scheme, weight);
+  damage.bytes = made.bytes;
+  damage.tally = made.tally;
+  const at::Tensor before = weight.to(at::kFloat), after = made.weight.to(at::kFloat);
+  const at::Tensor error = after - before;
+  damage.error2 = dot(error, error);
+  return made.weight.to(weight.scalar_type());
+}
+
+void Deployment::measure(const std::string& module, const at::Tensor& weight,
+                         const at::Tensor& deployed, WeightDamage damage) const {
+  if (damage_.contains(module)) return;
+  const at::Tensor w = weight.to(at::kFloat);
+  at::Tensor actual = deployed.to(at::kFloat) - w;
+  damage.elements = weight.numel();
+  damage.base2 = dot(w, w);
+  if (damage.bytes == 0)
+    damage.bytes = static_cast<std::uint64_t>(weight.numel() * weight.element_size());
+  if (const adapter::ModulePatch* patch = patch_of(module); patch != nullptr) {
+    const at::Tensor intended = dense_change(weight, *patch);
+    if (options_.order == Order::QuantisedBase) actual += intended;
+    damage.intended2 = dot(intended, intended);
+    damage.survived = dot(actual, intended);
+  }
+  damage.actual2 = dot(actual, actual);
+  damage_[module] = damage;
+}
+
+at::Tensor Deployment::embedding(const at::Tensor& rows) const {
+  if (!quantises(model::kEmbedding)) return rows;
+  // A row depends on itself alone in every scheme that quantises embeddings.
+  const at::Tensor weight = rows.to(at::kCPU, options_.stored);
+  return simulate(*options_.scheme, weight).weight.to(rows.options());
+}
+
+}  // namespace loraproof::deploy
