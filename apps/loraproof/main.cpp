@@ -72,14 +72,18 @@ std::vector<ReportFile> report_files(const OutputOptions& output) {
   return files;
 }
 
-ExitCode emit(report::Report report, const OutputOptions& output,
-              const std::vector<ReportFile>& files, const std::optional<std::string>& document) {
-  report.gate.fail_on = output.fail_on == "warn" ? report::FailOn::Warn : report::FailOn::Error;
+report::GateOptions gate_of(const OutputOptions& output) {
   static const std::map<std::string, report::InconclusiveExit> kInconclusive = {
       {"own", report::InconclusiveExit::OwnCode},
       {"pass", report::InconclusiveExit::Pass},
       {"fail", report::InconclusiveExit::Fail}};
-  report.gate.inconclusive = kInconclusive.at(output.inconclusive);
+  return {.fail_on = output.fail_on == "warn" ? report::FailOn::Warn : report::FailOn::Error,
+          .inconclusive = kInconclusive.at(output.inconclusive)};
+}
+
+ExitCode emit(report::Report report, const OutputOptions& output,
+              const std::vector<ReportFile>& files, const std::optional<std::string>& document) {
+  report.gate = gate_of(output);
   const auto attempt = [&report](const auto& write) {
     try {
       write();
@@ -102,7 +106,7 @@ ExitCode run(const std::string& name, const RunCommand& command, const OutputOpt
   const std::vector<ReportFile> files = report_files(output);
   const auto progress =
       output.quiet ? make_silent_progress() : make_stderr_progress(isatty(STDERR_FILENO) != 0);
-  commands::Context context{*progress};
+  commands::Context context{.progress = *progress, .gate = gate_of(output)};
   report::Report report;
   try {
     report = command(context);

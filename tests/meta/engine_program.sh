@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The program that answers help, refuses mistakes and inspects an adapter alone loads no libtorch; the engine beside it does, and
-# without that the program says what is missing.
-#   tests/meta/engine_program.sh LORAPROOF ADAPTER
+# The program that answers help, refuses mistakes, inspects an adapter alone and merges loads no libtorch; the engine beside it
+# does, and without that the program says what is missing. A merge needs it only to compare (--golden).
+#   tests/meta/engine_program.sh LORAPROOF ADAPTER DEMO_MODEL
 set -euo pipefail
-program="$1"; adapter="$2"
+program="$1"; adapter="$2"; demo="$3"
 fail() { echo "$1"; exit 1; }
 
 loads_torch() { readelf -d "$1" | grep 'NEEDED.*libtorch' > /dev/null; }
@@ -21,3 +21,9 @@ grep -q 'verdict: pass' "$alone/report" || fail "inspect without --base: $(cat "
 status=0; "$alone/loraproof" inspect "$adapter" --base "$alone" > /dev/null 2> "$alone/message" || status=$?
 [ "$status" = 3 ] || fail "a missing engine: exit $status, expected 3"
 grep -q 'installation is missing' "$alone/message" || fail "a missing engine is not named: $(cat "$alone/message")"
+merge=("$alone/loraproof" merge --base "$demo/base" --adapter "$demo/adapter" --quiet)
+"${merge[@]}" --out "$alone/merged" > "$alone/report" || fail "merge needs the engine: $(cat "$alone/report")"
+status=0; "${merge[@]}" --out "$alone/compared" --golden "$alone" > /dev/null 2> "$alone/message" || status=$?
+[ "$status" = 3 ] || fail "merge --golden without the engine: exit $status, expected 3"
+grep -q 'installation is missing' "$alone/message" || fail "a missing engine is not named: $(cat "$alone/message")"
+[ ! -e "$alone/compared" ] || fail "merge --golden wrote without comparing"

@@ -51,6 +51,8 @@ PrintCommand add_explain(CLI::App& app);
 
 // Flags that several subcommands share.
 void add_engine_flags(CLI::App& app, commands::EngineOptions& options, std::string& memory);
+/// All of them but --threads.
+void add_device_flags(CLI::App& app, commands::EngineOptions& options, std::string& memory);
 void add_policy_flags(CLI::App& app, commands::PolicyOptions& options);
 void add_output_flags(CLI::App& app, OutputOptions& options);
 

@@ -4,11 +4,13 @@
 #include <memory>
 
 #include "cli/cli.h"
+#include "loraproof/commands/merge_golden.h"
 
 namespace loraproof::cli {
 
 RunCommand add_merge(CLI::App& app) {
   auto options = std::make_shared<commands::MergeOptions>();
+  auto memory = std::make_shared<std::string>();
   app.add_option("--base", options->base, "Base model: a folder, or org/name in the local cache")
       ->type_name("DIR")
       ->required();
@@ -27,12 +29,43 @@ RunCommand add_merge(CLI::App& app) {
   app.add_option("--dtype", options->dtype, "Type of the merged weights; keep: as in the base")
       ->check(CLI::IsMember({"keep", "bf16", "fp16", "fp32"}))
       ->capture_default_str();
+  app.add_option("--combine", options->combine,
+                 "How several adapters become one: PEFT's combination types; cat is the exact sum")
+      ->check(CLI::IsMember(
+          {"cat", "linear", "ties", "dare_linear", "dare_ties", "magnitude_prune", "svd"}))
+      ->capture_default_str();
+  app.add_option("--density", options->density,
+                 "Share of the values that ties, dare_* and magnitude_prune keep")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--majority-sign", options->majority_sign,
+                 "What elects the sign in ties and dare_ties: sums, or counts")
+      ->check(CLI::IsMember({"total", "frequency"}))
+      ->capture_default_str();
+  app.add_option("--svd-rank", options->svd_rank,
+                 "Rank of the sum for svd (0: the largest of the adapters)")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--seed", options->seed, "Of what dare_* drops")->capture_default_str();
   app.add_option("--threads", options->threads, "Threads that compute (0: one for each core)")
       ->check(CLI::Range(0, 256))
       ->capture_default_str();
   app.add_flag("--dry-run", options->dry_run, "Say what would be written, write nothing");
+  CLI::Option* golden =
+      app.add_option("--golden", options->golden,
+                     "Suite whose prompts run unmerged and merged: what differs by more than the "
+                     "noise is not written")
+          ->type_name("DIR");
+  add_device_flags(app, options->engine, *memory);
+  for (const char* flag : {"--device", "--compute", "--memory"})
+    app.get_option(flag)->needs(golden);
   add_policy_flags(app, options->policy);
-  return [options](commands::Context& context) { return commands::merge(*options, context); };
+  return [options, memory](commands::Context& context) {
+    if (options->golden.empty()) return commands::merge(*options, context);
+    if (!memory->empty()) options->engine.memory_bytes = parse_size(*memory);
+    options->engine.threads = options->threads;
+    return commands::merge_golden(*options, context);
+  };
 }
 
 }  // namespace loraproof::cli

@@ -9,7 +9,7 @@
 
 namespace loraproof::cli {
 
-void add_engine_flags(CLI::App& app, commands::EngineOptions& options, std::string& memory) {
+void add_device_flags(CLI::App& app, commands::EngineOptions& options, std::string& memory) {
   app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--compute", options.compute, "Compute type")
       ->check(CLI::IsMember({"bf16", "fp32"}))
@@ -18,6 +18,10 @@ void add_engine_flags(CLI::App& app, commands::EngineOptions& options, std::stri
          "--memory", memory,
          "Bytes that weights may hold (8GiB, 500MB): beyond it they are streamed layer by layer")
       ->type_name("SIZE");
+}
+
+void add_engine_flags(CLI::App& app, commands::EngineOptions& options, std::string& memory) {
+  add_device_flags(app, options, memory);
   app.add_option("--threads", options.threads, "CPU threads (0: libtorch's choice)")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();

@@ -6,14 +6,20 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace loraproof::adapter {
 
 struct BaseModule {
-  enum class Kind { Linear, Embedding, Norm };
+  /// Experts: a parameter of a module of experts, stacked in 3 dimensions in memory. Its path ends
+  /// with the parameter's name; it is no module, and only target_parameters reaches it.
+  enum class Kind { Linear, Embedding, Norm, Conv, Experts };
   Kind kind = Kind::Linear;
   std::int64_t out = 0;  ///< rows of the weight: O, or V for an embedding, or the norm's size
-  std::int64_t in = 0;   ///< columns: I, or D; 0 for a norm
+  std::int64_t in = 0;   ///< columns: I, or D; 0 for a norm; of a convolution without the kernel
+  std::vector<std::int64_t> kernel = {};  ///< Conv: the dimensions after the first two
+  std::int64_t experts = 0;               ///< Experts: how many
+  bool transposed = false;                ///< Experts: each is [in, out] in memory
   bool has_bias = false;
   bool is_output_head = false;  ///< excluded from target_modules="all-linear"
   /// Path of the module whose weight this one shares ("model.embed_tokens" for a tied head), or "".

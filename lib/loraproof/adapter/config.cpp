@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/adapter/config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kMaxRank = 1 << 20;  // above any layer width: a typing error or an attack
 constexpr std::size_t kMaxNames = 100'000;  // all-linear of the largest models stays below
+constexpr std::size_t kMaxTokens = 10'000'000;
 constexpr std::size_t kMaxPatterns = 10'000;
 constexpr std::size_t kMaxConfigBytes = 64 << 20;
 
@@ -61,8 +63,10 @@ std::optional<ModuleSelector> selector(const JsonObject& config, std::string_vie
   return result;
 }
 
-ModuleSelector targets(const JsonObject& config) {
+// `parameters`: the configuration adapts parameters, and may then name no module.
+ModuleSelector targets(const JsonObject& config, bool parameters) {
   auto result = selector(config, "target_modules");
+  if (!result && parameters) return {};
   if (!result) {
     throw config.error("target_modules",
                        "the field is missing or null, and PEFT then guesses from the model type",
@@ -129,6 +133,33 @@ std::vector<std::pair<std::string, Value>> patterns(const JsonObject& config, st
   return result;
 }
 
+std::vector<std::int64_t> token_list(const JsonObject& config, const Json& list) {
+  constexpr std::string_view kField = "trainable_token_indices";
+  if (!list.is_array() || list.size() > kMaxTokens)
+    throw config.error(kField, "the value is not a list of token ids", "integers", brief(list));
+  std::vector<std::int64_t> tokens;
+  for (const Json& item : list) {
+    const bool valid = item.is_number_integer() && item.get<std::int64_t>() >= 0;
+    if (!valid) throw config.error(kField, "a token id is no integer of 0 and up", "", brief(item));
+    tokens.push_back(item.get<std::int64_t>());
+  }
+  std::vector<std::int64_t> sorted = tokens;
+  std::ranges::sort(sorted);
+  if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end())
+    throw config.error(kField, "a token id is listed twice", "", fmt::format("{}", *twice));
+  return tokens;
+}
+
+std::vector<TrainedTokens> trained_tokens(const JsonObject& config) {
+  const Json* value = config.find("trainable_token_indices");
+  if (value == nullptr || value->empty() || *value == false) return {};
+  if (!value->is_object()) return {{"", token_list(config, *value)}};
+  std::vector<TrainedTokens> result;
+  for (const auto& [module, list] : value->items())
+    result.push_back({module, token_list(config, list)});
+  return result;
+}
+
 BiasMode bias(const JsonObject& config) {
   const std::string value = config.string_or("bias", "none");
   if (value == "none") return BiasMode::None;
@@ -173,10 +204,10 @@ void refuse_contradictions(const JsonObject& object, const AdapterConfig& config
 
 }  // namespace
 
-AdapterConfig parse_adapter_config(const Json& document, std::string_view file) {
+AdapterConfig parse_adapter_config(const Json& document, std::string_view file, Use use) {
   const JsonObject object(document, file);
   require_lora(object);
-  refuse_unsupported_fields(object);
+  refuse_unsupported_fields(object, use);
   AdapterConfig config;
   config.file = std::string(file);
   if (const Json* value = object.find("r")) config.r = rank(object, "r", *value);
@@ -190,7 +221,10 @@ AdapterConfig parse_adapter_config(const Json& document, std::string_view file) 
   config.bias = bias(object);
   config.rank_pattern = patterns<std::int64_t>(object, "rank_pattern", rank);
   config.alpha_pattern = patterns<double>(object, "alpha_pattern", alpha);
-  config.target_modules = targets(object);
+  if (object.has("target_parameters") && *object.find("target_parameters") != false)
+    config.target_parameters = string_or_list(object, "target_parameters");
+  config.trained_tokens = trained_tokens(object);
+  config.target_modules = targets(object, !config.target_parameters.empty());
   config.exclude_modules = selector(object, "exclude_modules");
   config.layers_to_transform = layers(object);
   config.layers_pattern = string_or_list(object, "layers_pattern");
@@ -199,7 +233,8 @@ AdapterConfig parse_adapter_config(const Json& document, std::string_view file) 
                        brief(*object.find("modules_to_save")));
   }
   config.modules_to_save = string_or_list(object, "modules_to_save");
-  config.init_lora_weights = checked_init_lora_weights(object);
+  config.init_lora_weights = checked_init_lora_weights(object, use);
+  config.pissa = config.init_lora_weights == "pissa";
   config.base_model_name_or_path = object.string_or("base_model_name_or_path", "");
   config.revision = object.string_or("revision", "");
   config.peft_version = object.string_or("peft_version", "");
@@ -210,7 +245,7 @@ AdapterConfig parse_adapter_config(const Json& document, std::string_view file) 
   return config;
 }
 
-AdapterConfig read_adapter_config(const std::filesystem::path& folder) {
+AdapterConfig read_adapter_config(const std::filesystem::path& folder, Use use) {
   std::error_code code;
   const auto path = folder / "adapter_config.json";
   if (!std::filesystem::is_directory(folder, code)) {
@@ -226,7 +261,7 @@ AdapterConfig read_adapter_config(const std::filesystem::path& folder) {
   }
   JsonLimits limits;
   limits.max_bytes = kMaxConfigBytes;
-  return parse_adapter_config(read_json_file(path, limits), path.string());
+  return parse_adapter_config(read_json_file(path, limits), path.string(), use);
 }
 
 std::filesystem::path adapter_weights_file(const std::filesystem::path& folder) {

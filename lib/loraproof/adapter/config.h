@@ -25,6 +25,15 @@ struct ModuleSelector {
 
 enum class BiasMode { None, All, LoraOnly };
 
+/// What the caller can do with an adapter: a merge takes more kinds than the engine's forward.
+enum class Use { Forward, Merge };
+
+/// Rows of an embedding that were trained alone.
+struct TrainedTokens {
+  std::string module;                ///< "" : the input embedding; else the end of a module path
+  std::vector<std::int64_t> tokens;  ///< in the order of the rows in the file
+};
+
 struct AdapterConfig {
   std::string file;  ///< The path, for messages.
 
@@ -45,6 +54,9 @@ struct AdapterConfig {
   std::optional<std::vector<std::int64_t>> layers_to_transform;  ///< Nothing: all layers.
   std::vector<std::string> layers_pattern;                       ///< Empty: any.
   std::vector<std::string> modules_to_save;
+  std::vector<std::string> target_parameters;  ///< ends of parameter paths: experts.gate_up_proj
+  std::vector<TrainedTokens> trained_tokens;   ///< trainable_token_indices
+  bool pissa = false;  ///< W is what is left of the base without its first r singular triplets
 
   // Lineage: recorded, never acted upon.
   std::string init_lora_weights = "true";
@@ -57,12 +69,14 @@ struct AdapterConfig {
 
 /// Checks and reads the fields. Throws an input Error naming the field: wrong types, r < 1,
 /// patterns that Python's re refuses, a peft_type other than LORA, features that are not supported
-/// yet, and unknown fields whose value is not empty. Needs no file system.
-[[nodiscard]] AdapterConfig parse_adapter_config(const Json& document, std::string_view file);
+/// by `use`, and unknown fields whose value is not empty. Needs no file system.
+[[nodiscard]] AdapterConfig parse_adapter_config(const Json& document, std::string_view file,
+                                                 Use use = Use::Forward);
 
 /// Reads FOLDER/adapter_config.json. Throws as above, and when the folder holds no readable
 /// adapter.
-[[nodiscard]] AdapterConfig read_adapter_config(const std::filesystem::path& folder);
+[[nodiscard]] AdapterConfig read_adapter_config(const std::filesystem::path& folder,
+                                                Use use = Use::Forward);
 
 /// FOLDER/adapter_model.safetensors. Pickle weights (adapter_model.bin, .pt) are refused with the
 /// way to convert them.

@@ -45,6 +45,7 @@ constexpr std::array kInertFields = {
 struct Unsupported {
   const char* field;
   const char* why;
+  bool merges = false;  // a merge takes it
 };
 constexpr const char* kConvertHint =
     "save the adapter again with save_pretrained(..., "
@@ -56,8 +57,8 @@ constexpr std::array kUnsupportedFields = {
     Unsupported{"arrow_config", "it routes each token between adapters"},
     Unsupported{"use_qalora", "it pools the inputs of the adapter (QALoRA)"},
     Unsupported{"use_bdlora", "its matrices are block-diagonal (BD-LoRA)"},
-    Unsupported{"target_parameters", "it adapts parameters of expert layers instead of modules"},
-    Unsupported{"trainable_token_indices", "it replaces single rows of the embedding"},
+    Unsupported{"target_parameters", "it adapts parameters of expert layers instead of modules", true},
+    Unsupported{"trainable_token_indices", "it replaces single rows of the embedding", true},
     Unsupported{"megatron_config", "its layers are sharded by Megatron"},
     Unsupported{"kasa_config", "it truncates the base weights when it is loaded (KaSA)"},
     Unsupported{"monteclora_config", "its weights are sampled"},
@@ -94,23 +95,25 @@ bool contains(const Table& table, const std::string& name) {
 
 }  // namespace
 
-void refuse_unsupported_fields(const JsonObject& config) {
+void refuse_unsupported_fields(const JsonObject& config, Use use) {
   for (const auto& [field, value] : config.json().items()) {
     const auto row =
         std::find_if(kUnsupportedFields.begin(), kUnsupportedFields.end(),
                      [&name = field](const Unsupported& u) { return name == u.field; });
     if (row != kUnsupportedFields.end()) {
-      if (is_off(value)) continue;
+      if (is_off(value) || (use == Use::Merge && row->merges)) continue;
       throw config.error(field,
-                         fmt::format("the field '{}' is not supported yet: {}", field, row->why),
-                         "null, false or an empty value", brief(value));
+                         fmt::format("the field '{}' is not supported{}: {}", field,
+                                     row->merges ? " here" : " yet", row->why),
+                         "null, false or an empty value", brief(value),
+                         row->merges ? "loraproof merge takes it: validate the merged model" : "");
     }
     if (contains(kReadFields, field) || contains(kInertFields, field) || is_off(value)) continue;
     refuse_unknown(config, field);
   }
 }
 
-std::string checked_init_lora_weights(const JsonObject& config) {
+std::string checked_init_lora_weights(const JsonObject& config, Use use) {
   const Json* value = config.find("init_lora_weights");
   if (value == nullptr) return "true";
   if (value->is_boolean()) return value->get<bool>() ? "true" : "false";
@@ -125,6 +128,7 @@ std::string checked_init_lora_weights(const JsonObject& config) {
   for (const char* harmless : {"gaussian", "eva", "orthogonal", "mica"}) {
     if (lower == harmless) return lower;
   }
+  if (use == Use::Merge && lower == "pissa") return lower;
   for (const char* changing : {"pissa", "corda", "olora", "lora_ga", "loftq"}) {
     if (lower.rfind(changing, 0) != 0) continue;
     throw config.error(

@@ -3,15 +3,16 @@
 // which change the meaning in a way loraproof does not implement.
 #pragma once
 
+#include "loraproof/adapter/config.h"
 #include "loraproof/core/json.h"
 
 namespace loraproof::adapter {
 
 /// Throws an input Error for the first field that must be refused.
-void refuse_unsupported_fields(const JsonObject& config);
+void refuse_unsupported_fields(const JsonObject& config, Use use);
 
-/// Throws an input Error unless the initialisation leaves the base weights alone. Returns the value
-/// as text ("true", "gaussian").
-[[nodiscard]] std::string checked_init_lora_weights(const JsonObject& config);
+/// Throws an input Error unless the initialisation leaves the base weights alone, or is one that a
+/// merge can do as well ("pissa"). Returns the value as text ("true", "gaussian").
+[[nodiscard]] std::string checked_init_lora_weights(const JsonObject& config, Use use);
 
 }  // namespace loraproof::adapter

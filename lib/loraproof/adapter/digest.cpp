@@ -62,7 +62,7 @@ const char* bias_text(BiasMode mode) {
 std::map<std::string, std::string> meaning_fields(const AdapterConfig& config) {
   const bool excludes = config.exclude_modules && !(config.exclude_modules->names.empty() &&
                                                     config.exclude_modules->pattern.empty());
-  return {
+  std::map<std::string, std::string> fields = {
       {"r", Json(config.r).dump()},
       {"lora_alpha", Json(config.lora_alpha).dump()},
       {"use_rslora", Json(config.use_rslora).dump()},
@@ -77,6 +77,13 @@ std::map<std::string, std::string> meaning_fields(const AdapterConfig& config) {
       {"layers_pattern", Json(config.layers_pattern).dump()},
       {"modules_to_save", sorted(config.modules_to_save).dump()},
   };
+  // Only where they say something: the digests of other adapters are older than these fields.
+  if (!config.target_parameters.empty())
+    fields["target_parameters"] = sorted(config.target_parameters).dump();
+  for (const TrainedTokens& trained : config.trained_tokens)
+    fields["trainable_token_indices " + trained.module] = Json(trained.tokens).dump();
+  if (config.pissa) fields["init_lora_weights"] = "pissa";
+  return fields;
 }
 
 AdapterIdentity identify(const AdapterConfig& config, const io::SafetensorsFile& file) {

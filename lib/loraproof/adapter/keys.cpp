@@ -20,6 +20,7 @@ constexpr std::array kParts = {PartRow{".lora_A.weight", Part::LoraA},
                                PartRow{".lora_embedding_A", Part::EmbeddingA},
                                PartRow{".lora_embedding_B", Part::EmbeddingB},
                                PartRow{".lora_magnitude_vector", Part::Magnitude},
+                               PartRow{".token_adapter.trainable_tokens_delta", Part::TokenRows},
                                PartRow{".base_layer.weight", Part::BaseWeight},
                                PartRow{".base_layer.bias", Part::BaseBias},
                                PartRow{".weight", Part::Weight},
@@ -101,6 +102,8 @@ AdapterKey parse_rest(std::string_view rest) {
       return {std::string(before(rest, row.suffix)), row.part, Dialect::AdapterName};
     }
   }
+  if (rest.ends_with(suffix_of(Part::TokenRows)))
+    return {std::string(before(rest, suffix_of(Part::TokenRows))), Part::TokenRows, Dialect::Peft};
   for (const std::string_view method : kOtherMethods) {
     if (rest.find(method) != rest.npos) {
       return {std::string(rest.substr(0, rest.find(method))), Part::Unknown, Dialect::OtherMethod};

@@ -17,6 +17,7 @@ enum class Part {
   EmbeddingA,  ///< .lora_embedding_A [R, V]
   EmbeddingB,  ///< .lora_embedding_B [D, R]
   Magnitude,   ///< .lora_magnitude_vector [O], embedding [D]
+  TokenRows,   ///< .token_adapter.trainable_tokens_delta: rows of an embedding [N, D]
   BaseWeight,  ///< .base_layer.weight: the weight under a LoRA module
   BaseBias,    ///< .base_layer.bias
   Weight,      ///< .weight of a module without LoRA (modules_to_save, saved embeddings)

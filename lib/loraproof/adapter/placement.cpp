@@ -30,6 +30,7 @@ class Placer {
     for (const auto& [path, module] : base_) {
       if (targets_.contains(path)) require_lora(path, module);
       require_whole(path, module);
+      require_tokens(path, module);
     }
     report_unused_configuration();
     build_modules();
@@ -59,6 +60,10 @@ class Placer {
         const std::string parent = path.substr(0, dot);
         if (!containers_.insert(parent).second) continue;
         if (matcher_.verdict(parent, nullptr) == TargetVerdict::Targeted) refused.insert(parent);
+      }
+      if (module.kind == BaseModule::Kind::Experts) {
+        if (is_target_parameter(path)) targets_.insert(path);
+        continue;
       }
       if (matcher_.verdict(path, &module) != TargetVerdict::Targeted) continue;
       if (module.kind == BaseModule::Kind::Norm) {
@@ -93,6 +98,11 @@ class Placer {
                      std::string(hint_for(key.dialect)));
       return;
     }
+    if (auto experts = experts_key(key)) return place_on(view, *experts);
+    place_on(view, key);
+  }
+
+  void place_on(const io::TensorView& view, const AdapterKey& key) {
     const auto found = base_.find(key.module);
     if (found == base_.end()) return unknown_module(view, key);
     const BaseModule& module = found->second;
@@ -120,6 +130,43 @@ class Placer {
     note_replaced(view, key, module);
   }
 
+  [[nodiscard]] bool is_target_parameter(const std::string& path) const {
+    return std::ranges::any_of(config_.target_parameters, [&](const std::string& name) {
+      return path == name || path.ends_with("." + name);
+    });
+  }
+
+  /// PEFT wraps a module of experts once for each of its parameters, the first one innermost, and
+  /// the keys say only how deep: "experts.base_layer.lora_A.weight". The key with the parameter's
+  /// path, where this is one. Order: peft 0.21.2 tuners_utils.py _inject_parameters, which goes
+  /// through named_parameters(); transformers' experts have gate_up_proj before down_proj.
+  [[nodiscard]] std::optional<AdapterKey> experts_key(const AdapterKey& key) const {
+    if (key.part != Part::LoraA && key.part != Part::LoraB) return std::nullopt;
+    constexpr std::string_view kWrapper = ".base_layer";
+    std::string owner = key.module;
+    std::size_t depth = 0;
+    for (; owner.ends_with(kWrapper); ++depth) owner.resize(owner.size() - kWrapper.size());
+    std::vector<std::string> paths;
+    for (const char* name : {".gate_up_proj", ".down_proj"}) {
+      if (targets_.contains(owner + name) &&
+          base_.at(owner + name).kind == BaseModule::Kind::Experts)
+        paths.push_back(owner + name);
+    }
+    if (depth >= paths.size()) return std::nullopt;
+    return AdapterKey{paths[paths.size() - 1 - depth], key.part, key.dialect};
+  }
+
+  /// Token ids whose rows the file holds for this embedding, or null.
+  [[nodiscard]] const std::vector<std::int64_t>* tokens_of(const std::string& path,
+                                                           const BaseModule& module) const {
+    for (const TrainedTokens& trained : config_.trained_tokens) {
+      const bool is_default = trained.module.empty() && path.ends_with("embed_tokens");
+      const bool named = !trained.module.empty() && path.ends_with(trained.module);
+      if (module.in > 0 && (is_default || named)) return &trained.tokens;
+    }
+    return nullptr;
+  }
+
   /// With bias="all" PEFT also writes its wrapper's inner copies of a module that is saved whole:
   /// "original_module" (the base's own) and "modules_to_save" (the same as the plain key).
   [[nodiscard]] bool is_leftover(const AdapterKey& key) const {
@@ -144,6 +191,11 @@ class Placer {
   /// Why PEFT would pass this tensor over although the module exists, if it would.
   [[nodiscard]] std::optional<MisplacedReason> misplaced(const AdapterKey& key,
                                                          const BaseModule& module) const {
+    if (key.part == Part::TokenRows) {
+      if (tokens_of(key.module, module) != nullptr) return std::nullopt;
+      return MisplacedReason{"trainable_token_indices does not name this embedding",
+                             "the configuration differs from that of the training"};
+    }
     return misplaced_reason(key, module,
                             {.is_target = targets_.contains(key.module),
                              .is_saved = matcher_.is_saved_whole(key.module),
@@ -153,8 +205,10 @@ class Placer {
 
   bool check(const io::TensorView& view, const AdapterKey& key, const BaseModule& module,
              Slot& slot) {
-    auto problem = shape_problem(view, key.part, module, matcher_.rank_of(key.module),
-                                 rank_source(key.module));
+    const bool tokens = key.part == Part::TokenRows;
+    auto problem = tokens ? token_problem(view, key.module, module)
+                          : shape_problem(view, key.part, module, matcher_.rank_of(key.module),
+                                          rank_source(key.module));
     if (!problem) problem = finite_problem(view);
     if (!problem) {
       slot.view = &view;
@@ -162,6 +216,22 @@ class Placer {
     }
     tensor_finding(problem->id, problem->kind, view.name, problem->message, problem->hint);
     return false;
+  }
+
+  [[nodiscard]] std::optional<TensorProblem> token_problem(const io::TensorView& view,
+                                                           const std::string& path,
+                                                           const BaseModule& module) const {
+    const std::vector<std::int64_t>& tokens = *tokens_of(path, module);
+    if (const auto beyond =
+            std::ranges::find_if(tokens, [&](std::int64_t t) { return t >= module.out; });
+        beyond != tokens.end()) {
+      return TensorProblem{
+          "landing.shape", "tokens",
+          fmt::format("trainable_token_indices has {}, the base {} tokens", *beyond, module.out),
+          "the vocabulary was resized in training, or the base is another one"};
+    }
+    return shape_problem(view, Part::TokenRows, module, std::ssize(tokens),
+                         "the length of trainable_token_indices");
   }
 
   [[nodiscard]] std::string rank_source(const std::string& path) const {
@@ -221,6 +291,17 @@ class Placer {
     }
   }
 
+  void require_tokens(const std::string& path, const BaseModule& module) {
+    if (module.kind != BaseModule::Kind::Embedding || tokens_of(path, module) == nullptr ||
+        has(path, Part::TokenRows))
+      return;
+    target_finding(
+        "landing.missing_target", "tokens", path,
+        fmt::format("trainable_token_indices names this embedding, but the file lacks '{}'",
+                    peft_key(path, Part::TokenRows)),
+        "save the adapter again", 0);
+  }
+
   /// Whole tensors that the configuration promises: modules_to_save and trained biases.
   void require_whole(const std::string& path, const BaseModule& module) {
     const bool target = targets_.contains(path);
@@ -255,7 +336,14 @@ class Placer {
           std::any_of(base_.begin(), base_.end(), [&](const auto& m) { return hit(m.first); });
       if (!found) missing_name(name, "modules_to_save");
     }
-    if (targets_.empty() && !findings_.has("landing.missing_target", "target_modules")) {
+    for (const auto& name : config_.target_parameters) {
+      const bool hit = std::ranges::any_of(targets_, [&](const std::string& path) {
+        return path == name || path.ends_with("." + name);
+      });
+      if (!hit) missing_name(name, "target_parameters");
+    }
+    if (targets_.empty() && config_.target_parameters.empty() && config_.trained_tokens.empty() &&
+        !findings_.has("landing.missing_target", "target_modules")) {
       target_finding("landing.missing_target", "none", "target_modules",
                      "the configuration adapts no module of this base",
                      "check target_modules, exclude_modules and layers_to_transform, and --base",
@@ -332,9 +420,12 @@ class Placer {
       }
       if (placed.has_lora()) {
         placed.scale = matcher_.scale_of(path);
+        placed.experts = base_.at(path).experts;
         placed.lora_bias = take(Part::LoraBBias);
         placed.magnitude = take(Part::Magnitude);
       }
+      placed.token_rows = take(Part::TokenRows);
+      if (placed.token_rows != nullptr) placed.tokens = tokens_of(path, base_.at(path));
       placed.weight = either(Part::Weight, Part::BaseWeight);
       placed.bias = either(Part::Bias, Part::BaseBias);
       result_.modules[path] = placed;

@@ -19,13 +19,20 @@ namespace loraproof::adapter {
 /// What the adapter holds for one base module, as it lies in the file: null where there is nothing.
 /// Shapes and values are checked; valid as long as the file.
 struct PlacedModule {
-  const io::TensorView* lora_a = nullptr;     ///< [R, I]; for an embedding [R, V]
-  const io::TensorView* lora_b = nullptr;     ///< [O, R]; for an embedding [D, R]
-  const io::TensorView* lora_bias = nullptr;  ///< [O]: lora_B.bias (lora_bias=true)
-  const io::TensorView* magnitude = nullptr;  ///< [O], for an embedding [D]: DoRA's magnitude
-  const io::TensorView* weight = nullptr;     ///< replaces the base weight
-  const io::TensorView* bias = nullptr;       ///< replaces the base bias
-  double scale = 0.0;  ///< alpha/r, or alpha/sqrt(r) with rsLoRA, after the patterns
+  /// [R, I]; for an embedding [R, V]; a convolution [R, I, kernel]; experts [E·R, I], expert by
+  /// expert
+  const io::TensorView* lora_a = nullptr;
+  /// [O, R]; for an embedding [D, R]; a convolution [O, R, 1...]; experts [O, R·E], the ranks of
+  /// all experts before the next
+  const io::TensorView* lora_b = nullptr;
+  const io::TensorView* lora_bias = nullptr;   ///< [O]: lora_B.bias (lora_bias=true)
+  const io::TensorView* magnitude = nullptr;   ///< [O], for an embedding [D]: DoRA's magnitude
+  const io::TensorView* weight = nullptr;      ///< replaces the base weight
+  const io::TensorView* bias = nullptr;        ///< replaces the base bias
+  const io::TensorView* token_rows = nullptr;  ///< [N, D]: rows that replace those of `tokens`
+  const std::vector<std::int64_t>* tokens = nullptr;  ///< of the configuration
+  std::int64_t experts = 0;  ///< of a parameter of experts: how many stand side by side in lora_a
+  double scale = 0.0;        ///< alpha/r, or alpha/sqrt(r) with rsLoRA, after the patterns
 
   /// A and B are both there; one alone counts for nothing.
   [[nodiscard]] bool has_lora() const { return lora_a != nullptr; }

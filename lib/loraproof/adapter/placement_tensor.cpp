@@ -12,10 +12,35 @@ namespace {
 bool is_a(Part part) { return part == Part::LoraA || part == Part::EmbeddingA; }
 bool is_b(Part part) { return part == Part::LoraB || part == Part::EmbeddingB; }
 
+// PEFT's factors of a convolution are convolutions: A with the kernel, B with one of size 1.
+std::vector<std::int64_t> expected_conv_shape(Part part, const BaseModule& module,
+                                              std::int64_t rank) {
+  const std::vector<std::int64_t> ones(module.kernel.size(), 1);
+  std::vector<std::int64_t> shape;
+  switch (part) {
+    case Part::LoraA: shape = {rank, module.in}; break;
+    case Part::LoraB: shape = {module.out, rank}; break;
+    case Part::Magnitude: shape = {1, module.out}; break;
+    case Part::Weight:
+    case Part::BaseWeight: shape = {module.out, module.in}; break;
+    default: return {module.out};
+  }
+  const bool with_kernel = part != Part::LoraB && part != Part::Magnitude;
+  const std::vector<std::int64_t>& rest = with_kernel ? module.kernel : ones;
+  shape.insert(shape.end(), rest.begin(), rest.end());
+  return shape;
+}
+
 }  // namespace
 
 std::vector<std::int64_t> expected_shape(Part part, const BaseModule& module, std::int64_t rank) {
   const bool embedding = module.kind == BaseModule::Kind::Embedding;
+  if (module.kind == BaseModule::Kind::Experts) {
+    if (is_a(part)) return {module.experts * rank, module.in};
+    if (is_b(part)) return {module.out, rank * module.experts};
+    return {};
+  }
+  if (module.kind == BaseModule::Kind::Conv) return expected_conv_shape(part, module, rank);
   switch (part) {
     case Part::LoraA: return {rank, module.in};
     case Part::LoraB: return {module.out, rank};
@@ -29,6 +54,7 @@ std::vector<std::int64_t> expected_shape(Part part, const BaseModule& module, st
     case Part::LoraBBias:
     case Part::Bias:
     case Part::BaseBias: return {module.out};
+    case Part::TokenRows: return {rank, module.in};  // `rank`: how many tokens
     case Part::Unknown: break;
   }
   return {};

@@ -24,13 +24,33 @@ std::string zero_cause(const PlacedModule& module, double norm) {
 bool changes_otherwise(const PlacedModule& module) {
   const bool bias =
       module.lora_bias != nullptr && module.scale != 0.0 && !is_zero(*module.lora_bias);
-  return bias || module.weight != nullptr || module.bias != nullptr;
+  return bias || module.token_rows != nullptr || module.weight != nullptr || module.bias != nullptr;
+}
+
+// Of all experts together: A [E·R, I] has their ranks in turn, B [O, R·E] interleaved.
+double experts_norm(const PlacedModule& module) {
+  const std::int64_t experts = module.experts, all = module.lora_a->shape.front();
+  const std::int64_t rank = all / experts, in = module.lora_a->shape.back();
+  const std::vector<double> a = values_of(*module.lora_a);
+  const std::vector<double> b = transposed(values_of(*module.lora_b), module.lora_b->shape.front());
+  const std::int64_t out = module.lora_b->shape.front();
+  std::vector<double> of_one(static_cast<std::size_t>(rank * out));
+  double norm2 = 0;
+  for (std::int64_t e = 0; e < experts; ++e) {
+    for (std::int64_t k = 0; k < rank; ++k)
+      std::copy_n(b.begin() + (k * experts + e) * out, out, of_one.begin() + k * out);
+    norm2 += product_norm2(std::span(a).subspan(static_cast<std::size_t>(e * rank * in),
+                                                static_cast<std::size_t>(rank * in)),
+                           of_one, rank);
+  }
+  return std::abs(module.scale) * std::sqrt(norm2);
 }
 
 }  // namespace
 
 double delta_norm(const PlacedModule& module) {
   if (!module.has_lora()) return 0.0;
+  if (module.experts > 0) return experts_norm(module);
   const std::int64_t rank = module.lora_a->shape.front();
   const std::vector<double> a = values_of(*module.lora_a);  // [R, I]
   const std::vector<double> b = values_of(*module.lora_b);  // [O, R]

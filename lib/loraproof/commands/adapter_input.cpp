@@ -7,7 +7,7 @@
 
 namespace loraproof::commands {
 
-AdapterInput open_adapter(const std::string& spec) {
+AdapterInput open_adapter(const std::string& spec, adapter::Use use) {
   const auto equals = spec.find('=');
   // "NAME=DIR", unless a folder of exactly that spelling exists.
   const bool named = equals != std::string::npos && equals > 0 && !std::filesystem::exists(spec) &&
@@ -20,7 +20,7 @@ AdapterInput open_adapter(const std::string& spec) {
                                  .parent_path()
                                  .filename()
                                  .string();
-  adapter::AdapterConfig config = adapter::read_adapter_config(folder);
+  adapter::AdapterConfig config = adapter::read_adapter_config(folder, use);
   return {std::move(name), folder, std::move(config),
           io::SafetensorsFile(adapter::adapter_weights_file(folder))};
 }

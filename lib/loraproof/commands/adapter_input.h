@@ -17,6 +17,7 @@ struct AdapterInput {
   io::SafetensorsFile weights;
 };
 /// `spec`: a folder, org/name in the local cache, or NAME=DIR.
-[[nodiscard]] AdapterInput open_adapter(const std::string& spec);
+[[nodiscard]] AdapterInput open_adapter(const std::string& spec,
+                                        adapter::Use use = adapter::Use::Forward);
 
 }  // namespace loraproof::commands

@@ -21,6 +21,9 @@ struct Context {
   /// What goes to stdout instead of the report: a result that the caller asked to have there. Files
   /// of --report are written as always.
   std::optional<std::string> document = std::nullopt;
+  /// How the checks will be made into an exit code: a command whose result is a file writes it only
+  /// where that is 0.
+  report::GateOptions gate = {};
 };
 
 struct EngineOptions {

@@ -37,6 +37,9 @@ adapter::BaseModules implied_modules(const io::SafetensorsFile& weights) {
       case adapter::Part::LoraBBias:
       case adapter::Part::BaseBias:
       case adapter::Part::Bias: module.has_bias = true; break;
+      case adapter::Part::TokenRows:
+        module.kind = Kind::Embedding, module.in = view.shape.back();
+        break;
       case adapter::Part::Magnitude:
       case adapter::Part::Unknown: break;
     }

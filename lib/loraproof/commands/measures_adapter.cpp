@@ -7,7 +7,6 @@
 
 namespace loraproof::commands {
 using report::Measure;
-using report::Outcome;
 
 Measures effect_measures(const adapter::EffectSums& sums, const adapter::PatchSet& patches,
                          bool use_rslora) {
@@ -27,19 +26,8 @@ Measures effect_measures(const adapter::EffectSums& sums, const adapter::PatchSe
       .hint =
           "check lora_alpha, r and use_rslora against the training run: a wrong flag scales "
           "the adapter by the square root of the rank"};
-  Measure merged{
-      .id = "effect.already_merged",
-      .value = sums.merged_coefficient(),
-      .n = static_cast<std::int64_t>(sums.modules().size()),
-      .message =
-          fmt::format("share of the adapter's update found in the base: about 0 on the base it "
-                      "was trained on, 1 where it is merged already (standard deviation by "
-                      "chance {:.2g})",
-                      sums.merged_coefficient_sigma()),
-      .hint = "use the base without the adapter, or validate the merged copy without --adapter"};
-  // By chance alone c scatters around 0; where that scatter reaches the limit it decides nothing.
-  if (sums.merged_coefficient_sigma() > 0.2) merged.outcome = Outcome::Inconclusive;
-  return {ratio, merged};
+  return {ratio, already_merged_measure(sums.merged_coefficient(), sums.merged_coefficient_sigma(),
+                                        static_cast<std::int64_t>(sums.modules().size()))};
 }
 
 }  // namespace loraproof::commands

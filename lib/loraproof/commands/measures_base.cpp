@@ -35,6 +35,24 @@ report::Measure skipped(std::string id, std::string message) {
   return {.id = std::move(id), .message = std::move(message), .outcome = report::Outcome::Skipped};
 }
 
+report::Measure already_merged_measure(double share, double sigma, std::int64_t modules) {
+  report::Measure merged{
+      .id = "effect.already_merged",
+      .value = share,
+      .n = modules,
+      .message =
+          fmt::format("share of the adapter's update found in the base: about 0 on the base it "
+                      "was trained on, 1 where it is merged already (standard deviation by "
+                      "chance {:.2g})",
+                      sigma),
+      .hint =
+          "use the base that the adapter was trained on; a merged copy is validated without "
+          "--adapter"};
+  // By chance alone c scatters around 0; where that scatter reaches the limit it decides nothing.
+  if (sigma > 0.2) merged.outcome = Outcome::Inconclusive;
+  return merged;
+}
+
 void append(Measures& measures, Measures more) {
   for (report::Measure& measure : more) measures.push_back(std::move(measure));
 }

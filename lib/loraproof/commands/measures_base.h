@@ -2,6 +2,7 @@
 // Measures that need no libtorch: helpers, and what the adapter's files alone say.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,11 @@ void append(Measures& measures, Measures more);
 
 /// The same measures with `name` (an adapter, a slice) before whatever they are about.
 [[nodiscard]] Measures with_subject(Measures measures, const std::string& name);
+
+/// effect.already_merged: `share` c = <W,D>/<D,D> of the adapters' change over `modules`, and its
+/// standard deviation if W had nothing to do with D.
+[[nodiscard]] report::Measure already_merged_measure(double share, double sigma,
+                                                     std::int64_t modules);
 
 /// One failed measure per finding, and a passing one per id that found nothing; without a base
 /// those that need one are skipped.

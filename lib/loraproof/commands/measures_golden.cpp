@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "loraproof/commands/figure.h"
 #include "loraproof/commands/measures.h"
 #include "loraproof/golden/spread.h"
 
@@ -15,18 +16,6 @@ using report::Measure;
 using report::Outcome;
 
 constexpr const char* kLowerBound = "nats (a lower bound: top k and tail)";
-
-// One figure with what is known of it.
-struct Figure {
-  double value = 0;
-  std::int64_t n = 0;
-  Spread spread;
-  double no_effect = 0;
-};
-
-double share(std::int64_t part, std::int64_t whole) {
-  return static_cast<double>(part) / static_cast<double>(std::max<std::int64_t>(whole, 1));
-}
 
 std::optional<double> limit_max(const report::Policy& policy, std::string_view id) {
   const report::CheckPolicy limits = policy.check(id);
@@ -43,11 +32,7 @@ class GoldenMeasures {
         floor_(behaviour.reference->floor),
         against_(against),
         policy_(policy),
-        options_{.interval = {.level = policy.number("golden.interval_level"),
-                              .resamples = policy.integer("golden.resamples"),
-                              .seed = seed},
-                 .alpha = policy.number("golden.alpha"),
-                 .power = policy.number("golden.power")},
+        options_(spread_options(policy, seed)),
         spread_(golden::spread_of(diff_, options_)) {}
 
   Measures build() {
@@ -61,16 +46,7 @@ class GoldenMeasures {
  private:
   // A question about sameness: asked against `same`, reported only against a revision.
   Measure& add(const char* id, const Figure& figure, std::string message, Limit derived = {}) {
-    Measure measure{.id = id, .n = figure.n, .message = std::move(message)};
-    if (figure.n == 0) {
-      measure.outcome = Outcome::Skipped;
-    } else {
-      measure.value = figure.value;
-      measure.no_effect = figure.no_effect;
-      measure.smallest_effect = figure.spread.smallest_effect;
-      if (const auto& interval = figure.spread.interval)
-        measure.interval = {interval->low, interval->high, options_.interval.level};
-    }
+    Measure measure = measure_of(id, figure, std::move(message), options_.interval.level);
     measure.report_only = against_ == Against::Revision;
     if (!derived.empty() && !measure.report_only) measure.derived_limit = derived;
     measures_.push_back(std::move(measure));

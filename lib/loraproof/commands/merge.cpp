@@ -5,12 +5,15 @@
 #include <charconv>
 #include <cmath>
 #include <fmt/format.h>
+#include <iterator>
+#include <map>
 #include <set>
 #include <thread>
 #include <utility>
 
 #include "loraproof/adapter/digest.h"
 #include "loraproof/adapter/zero_effect.h"
+#include "loraproof/commands/already_merged.h"
 #include "loraproof/commands/merge_measures.h"
 #include "loraproof/core/error.h"
 #include "loraproof/core/file.h"
@@ -32,6 +35,23 @@ std::optional<io::DType> dtype_of(const std::string& name) {
   if (name == "fp16") return io::DType::F16;
   if (name == "fp32") return io::DType::F32;
   return std::nullopt;
+}
+
+merge::CombineOptions combination_of(const MergeOptions& options) {
+  using merge::Combination;
+  const std::map<std::string_view, Combination> names = {
+      {"cat", Combination::Cat},
+      {"linear", Combination::Linear},
+      {"ties", Combination::Ties},
+      {"dare_linear", Combination::DareLinear},
+      {"dare_ties", Combination::DareTies},
+      {"magnitude_prune", Combination::MagnitudePrune},
+      {"svd", Combination::Svd}};
+  return {.how = names.at(options.combine),
+          .density = options.density,
+          .sign_by_frequency = options.majority_sign == "frequency",
+          .rank = options.svd_rank,
+          .seed = options.seed};
 }
 
 double number_of(const std::string& text) {
@@ -61,11 +81,12 @@ std::vector<double> weights_of(const MergeOptions& options,
   return weights;
 }
 
-std::vector<AdapterInput> open_adapters(const MergeOptions& options) {
+// `use`: a proof runs the adapters unmerged, so that it takes those only that the engine knows.
+std::vector<AdapterInput> open_adapters(const MergeOptions& options, adapter::Use use) {
   std::vector<AdapterInput> adapters;
   std::set<std::string> names;
   for (const std::string& spec : options.adapters) {
-    adapters.push_back(open_adapter(spec));
+    adapters.push_back(open_adapter(spec, use));
     if (names.insert(adapters.back().name).second) continue;
     throw usage_error({.message = "two adapters of one name",
                        .where = "--adapter",
@@ -88,16 +109,23 @@ void expect_apart(const fs::path& out, const fs::path& input) {
 
 class Merger {
  public:
-  Merger(const MergeOptions& options, Context& context)
+  Merger(const MergeOptions& options, Context& context, const ProveMerge& prove)
       : options_(options),
         context_(context),
+        prove_(prove),
         policy_(load_policy(options.policy, Json::object(), "")),
         folder_(io::resolve_model_folder(options.base)),
         config_(read_json_file(folder_ / "config.json")),
         base_(io::Checkpoint::open(folder_)),
-        adapters_(open_adapters(options)),
+        adapters_(open_adapters(options, prove ? adapter::Use::Forward : adapter::Use::Merge)),
         weights_(weights_of(options, adapters_)),
         dtype_(dtype_of(options.dtype)) {
+    if (prove && adapters_.size() > 1 && options.combine != "cat") {
+      throw usage_error({.message = "unmerged, adapters can only be summed",
+                         .where = "--golden",
+                         .expected = "--combine cat",
+                         .found = options.combine});
+    }
     expect_apart(options.out, folder_);
     for (const AdapterInput& adapter : adapters_) expect_apart(options.out, adapter.folder);
     if (fs::exists(options.out) && !options.force) {
@@ -114,8 +142,9 @@ class Merger {
     if (any_failed()) return std::move(report_);
     std::vector<merge::MergeAdapter> landed;
     for (std::size_t i = 0; i < adapters_.size(); ++i)
-      landed.push_back({adapters_[i].name, &placements_[i], weights_[i]});
-    plan_ = merge::plan_merge(base_, layouts_.front(), landed, dtype_);
+      landed.push_back(
+          {adapters_[i].name, &placements_[i], weights_[i], adapters_[i].config.pissa});
+    plan_ = merge::plan_merge(base_, layout_, landed, {dtype_, combination_of(options_)});
     judge(plan_measures(plan_));
     report_.metrics["plan"] = plan_metrics(plan_);
     if (!options_.dry_run && !any_failed()) write();
@@ -129,17 +158,12 @@ class Merger {
       const adapter::AdapterIdentity identity = adapter::identify(adapter.config, adapter.weights);
       digests_.push_back(io::combined_digest(identity.tensors));
       report_.inputs.push_back({"adapter", adapter.folder.string(), digests_.back()});
-      layouts_.push_back(merge::layout_of(base_, config_, adapter.weights));
-      if (layouts_.back().prefix != layouts_.front().prefix) {
-        throw input_error({.message = "the adapters name the base's modules in different ways",
-                           .file = adapter.folder.string(),
-                           .expected = layouts_.front().prefix,
-                           .found = layouts_.back().prefix});
-      }
     }
+    std::vector<const io::SafetensorsFile*> files;
+    for (const AdapterInput& adapter : adapters_) files.push_back(&adapter.weights);
+    layout_ = merge::layout_of(base_, config_, files);
     for (const AdapterInput& adapter : adapters_) {
-      placements_.push_back(
-          adapter::place(adapter.config, adapter.weights, layouts_.front().modules));
+      placements_.push_back(adapter::place(adapter.config, adapter.weights, layout_.modules));
       Measures measures = landing_measures(placements_.back());
       append(measures,
              zero_effect_measures(adapter::find_zero_effect(
@@ -156,6 +180,7 @@ class Merger {
         plan_, {output.staging(), options_.threads > 0 ? options_.threads : cores},
         context_.progress);
     judge(merge_measures(files));
+    judge({already_merged(files, weights_)});
     report_.metrics["modules"] = module_metrics(files);
     if (any_failed()) return;  // the staging folder goes with `output`
     const merge::SideFiles side =
@@ -163,7 +188,19 @@ class Merger {
     judge(side_file_measures(side));
     describe(output.staging(), files, side);
     merge::write_config(folder_, plan_, dtype_, output.staging());
-    output.commit();
+    if (prove_) prove(output.staging());
+    report_.gate = context_.gate;
+    if (report_.exit_code() == ExitCode::Pass) return output.commit();
+    report_.metrics.erase("output");  // the staging folder goes with `output`
+  }
+
+  void prove(const fs::path& folder) {
+    MergeProof proof = prove_({folder, weights_});
+    report_.tool = std::move(proof.tool);
+    report_.inputs.push_back(std::move(proof.suite));
+    std::ranges::move(proof.checks, std::back_inserter(report_.checks));
+    report_.prompts = std::move(proof.prompts);
+    report_.metrics["golden"] = std::move(proof.metrics);
   }
 
   void describe(const fs::path& folder, const std::vector<merge::FileResult>& files,
@@ -182,6 +219,7 @@ class Merger {
                          {"base", config_.value("_name_or_path", folder_.filename().string())},
                          {"adapters", std::move(adapters)},
                          {"dtype", options_.dtype},
+                         {"combine", options_.combine},
                          {"files", std::move(written)},
                          {"plan", report_.metrics["plan"]},
                          {"modules", report_.metrics["modules"]}};
@@ -204,6 +242,7 @@ class Merger {
 
   const MergeOptions& options_;
   Context& context_;
+  const ProveMerge& prove_;
   report::Policy policy_;
   fs::path folder_;
   Json config_;
@@ -212,7 +251,7 @@ class Merger {
   std::vector<double> weights_;
   std::optional<io::DType> dtype_;
   std::vector<std::string> digests_;
-  std::vector<merge::BaseLayout> layouts_;
+  merge::BaseLayout layout_;
   std::vector<adapter::Placement> placements_;
   merge::MergePlan plan_;
   report::Report report_;
@@ -220,8 +259,8 @@ class Merger {
 
 }  // namespace
 
-report::Report merge(const MergeOptions& options, Context& context) {
-  return Merger(options, context).run();
+report::Report merge(const MergeOptions& options, Context& context, const ProveMerge& prove) {
+  return Merger(options, context, prove).run();
 }
 
 }  // namespace loraproof::commands

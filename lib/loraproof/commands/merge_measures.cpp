@@ -78,13 +78,33 @@ Measures merge_measures(const std::vector<merge::FileResult>& files) {
 }
 
 Measures plan_measures(const merge::MergePlan& plan) {
-  if (plan.untied_head.empty()) return {};
-  return {{.id = "merge.untied_head",
-           .subject = plan.untied_head,
-           .message =
-               "the base ties its head to the embedding and the adapters change one of them: "
-               "the output has both, and says tie_word_embeddings = false",
-           .outcome = Outcome::Pass}};
+  Measures measures;
+  for (const merge::ForeignBase& foreign : plan.foreign) {
+    measures.push_back(
+        {.id = "merge.wrong_base",
+         .subject = foreign.module,
+         .value = static_cast<double>(foreign.differing),
+         .n = foreign.elements,
+         .message =
+             fmt::format("the adapter {} holds this weight as it was in training, and {} of {} "
+                         "elements are not the base's",
+                         foreign.adapter, foreign.differing, foreign.elements),
+         .hint = "merge into the base that it was trained on; if the weight was trained as well, "
+                 "--set merge.wrong_base.severity=info",
+         .outcome = Outcome::Fail});
+  }
+  if (plan.foreign.empty())
+    measures.push_back({.id = "merge.wrong_base",
+                        .message = "no saved weight contradicts the base",
+                        .outcome = Outcome::Pass});
+  if (plan.untied_head.empty()) return measures;
+  measures.push_back(
+      {.id = "merge.untied_head",
+       .subject = plan.untied_head,
+       .message = "the base ties its head to the embedding and the adapters change one of them: "
+                  "the output has both, and says tie_word_embeddings = false",
+       .outcome = Outcome::Pass});
+  return measures;
 }
 
 Measures side_file_measures(const merge::SideFiles& files) {

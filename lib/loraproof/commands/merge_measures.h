@@ -16,7 +16,7 @@ namespace loraproof::commands {
 
 /// merge.survival, merge.finite, merge.rounding.
 [[nodiscard]] Measures merge_measures(const std::vector<merge::FileResult>& files);
-/// merge.untied_head, where the plan has one.
+/// merge.wrong_base; merge.untied_head, where the plan has one.
 [[nodiscard]] Measures plan_measures(const merge::MergePlan& plan);
 /// merge.left_out, where weight files are.
 [[nodiscard]] Measures side_file_measures(const merge::SideFiles& files);

@@ -43,6 +43,13 @@ struct FloorRun {
 
 }  // namespace
 
+Json floor_json(const golden::NoiseFloor& floor) {
+  Json json = Json::object();
+  for (const golden::FloorField& field : golden::floor_fields())
+    json[field.key] = floor.*field.member;
+  return json;
+}
+
 std::map<std::string, golden::NoiseFloor> measure_floors(
     const GoldenJob& job, const AdapterSession* adapter, const golden::Reference& reference,
     const golden::Observation& recorded, engine::LayerStore& store, Progress& progress) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "loraproof/commands/golden_job.h"
+#include "loraproof/core/json.h"
 #include "loraproof/golden/observe.h"
 #include "loraproof/golden/reference.h"
 
@@ -17,5 +18,8 @@ namespace loraproof::commands {
 [[nodiscard]] std::map<std::string, golden::NoiseFloor> measure_floors(
     const GoldenJob& job, const AdapterSession* adapter, const golden::Reference& reference,
     const golden::Observation& recorded, engine::LayerStore& store, Progress& progress);
+
+/// The floor's fields by name.
+[[nodiscard]] Json floor_json(const golden::NoiseFloor& floor);
 
 }  // namespace loraproof::commands

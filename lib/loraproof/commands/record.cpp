@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "loraproof/commands/lanes.h"
+#include "loraproof/commands/noise_floor.h"
 #include "loraproof/commands/recording.h"
 #include "loraproof/commands/run_figures.h"
 #include "loraproof/commands/validate.h"
@@ -19,13 +20,6 @@ void warn_if_few(const GoldenJob& job) {
       fmt::format("{} prompts are fewer than golden.min_prompts ({}): validating with them will "
                   "be inconclusive",
                   prompts, least));
-}
-
-Json floor_json(const golden::NoiseFloor& floor) {
-  Json json = Json::object();
-  for (const golden::FloorField& field : golden::floor_fields())
-    json[field.key] = floor.*field.member;
-  return json;
 }
 
 // What was recorded: the answers, and how many are the expected ones.
@@ -97,8 +91,10 @@ report::Report record(const ValidateOptions& options, Context& context) {
   BaseWatch watch = job.watch();
   engine::LayerStore store = job.store(job.compute, &watch);
   std::vector<golden::Observation> recorded;
-  for (Recording& recording : recordings)
-    recorded.push_back(decode_and_score(job, text, store, prompt_ids, recording, context.progress));
+  for (Recording& recording : recordings) {
+    decode_answers(job, store, prompt_ids, recording, context.progress);
+    recorded.push_back(score_answers(job, text, store, recording, context.progress));
+  }
   const io::DigestByName& tensors = watch.finish();
   append(measures, effects_of(job, watch));
   report.checks = job.judge(measures);

@@ -32,23 +32,6 @@ std::filesystem::path target_folder(const GoldenJob& job, const AdapterSession* 
   return folder;
 }
 
-golden::Reference new_reference(const GoldenJob& job, const report::ToolInfo& tool,
-                                const TextInput& text) {
-  golden::Reference reference{.suite_name = job.suite.name,
-                              .suite_digest = job.suite.digest,
-                              .compute = tool.compute,
-                              .device = tool.device,
-                              .libtorch = tool.libtorch,
-                              .tool_version = tool.version,
-                              .k = std::min(job.options.top_k, job.session.base.config.vocab_size),
-                              .stop_ids = stop_ids(job.suite, text, job.session.base.config),
-                              .max_new_tokens = job.suite.max_new_tokens};
-  for (const golden::GoldenPrompt& prompt : job.suite.prompts) {
-    reference.prompt_names.push_back(prompt.id);
-  }
-  return reference;
-}
-
 // The stop token with which most answers ended; nothing where none did.
 std::optional<std::int32_t> usual_stop(const golden::Reference& reference) {
   std::map<std::int32_t, int> ends;
@@ -64,6 +47,8 @@ std::optional<std::int32_t> usual_stop(const golden::Reference& reference) {
 
 // Fills expected_ids: the tokens of expected answers that the recorded one does not already have.
 void set_expected_ids(const GoldenJob& job, const TextInput& text, golden::Reference& reference) {
+  reference.expected_ids.clear();
+  reference.expected_nll.clear();
   const auto stop = usual_stop(reference);
   const std::vector<std::string> answers = recorded_texts(text, reference);
   for (std::size_t i = 0; i < job.suite.prompts.size(); ++i) {
@@ -135,6 +120,23 @@ golden::BaseFigures measure_base(const GoldenJob& job, const TextInput& text,
 
 }  // namespace
 
+golden::Reference new_reference(const GoldenJob& job, const report::ToolInfo& tool,
+                                const TextInput& text) {
+  golden::Reference reference{.suite_name = job.suite.name,
+                              .suite_digest = job.suite.digest,
+                              .compute = tool.compute,
+                              .device = tool.device,
+                              .libtorch = tool.libtorch,
+                              .tool_version = tool.version,
+                              .k = std::min(job.options.top_k, job.session.base.config.vocab_size),
+                              .stop_ids = stop_ids(job.suite, text, job.session.base.config),
+                              .max_new_tokens = job.suite.max_new_tokens};
+  for (const golden::GoldenPrompt& prompt : job.suite.prompts) {
+    reference.prompt_names.push_back(prompt.id);
+  }
+  return reference;
+}
+
 std::vector<Recording> begin_recordings(const GoldenJob& job, const report::ToolInfo& tool,
                                         const TextInput& text) {
   if (!job.options.reference.empty() && job.session.adapters.size() > 1) {
@@ -152,23 +154,29 @@ std::vector<Recording> begin_recordings(const GoldenJob& job, const report::Tool
   return recordings;
 }
 
-golden::Observation decode_and_score(const GoldenJob& job, const TextInput& text,
-                                     engine::LayerStore& store,
-                                     const std::vector<std::vector<std::int32_t>>& prompt_ids,
-                                     Recording& recording, Progress& progress) {
+void decode_answers(const GoldenJob& job, engine::LayerStore& store,
+                    const std::vector<std::vector<std::int32_t>>& prompt_ids, Recording& recording,
+                    Progress& progress) {
   golden::Reference& reference = recording.reference;
   const engine::Lane lane = job.lane(recording.adapter, job.compute);
   std::vector<engine::DecodeRequest> requests;
   for (const auto& ids : prompt_ids) requests.push_back({ids, reference.max_new_tokens});
   const auto answers = engine::greedy_decode(store, lane, requests, reference.stop_ids, progress);
+  reference.sequences.clear();
   for (std::size_t i = 0; i < prompt_ids.size(); ++i)
     reference.sequences.push_back({prompt_ids[i], answers[i]});
+}
 
+golden::Observation score_answers(const GoldenJob& job, const TextInput& text,
+                                  engine::LayerStore& store, Recording& recording,
+                                  Progress& progress) {
+  golden::Reference& reference = recording.reference;
+  const engine::Lane lane = job.lane(recording.adapter, job.compute);
   set_expected_ids(job, text, reference);
   std::vector<golden::Sequence> expected;
-  for (std::size_t i = 0; i < prompt_ids.size(); ++i) {
+  for (std::size_t i = 0; i < reference.sequences.size(); ++i) {
     if (!reference.expected_ids[i].empty())
-      expected.push_back({prompt_ids[i], reference.expected_ids[i]});
+      expected.push_back({reference.sequences[i].prompt_ids, reference.expected_ids[i]});
   }
   std::vector<golden::ObserveRequest> reads = {
       {.lane = &lane, .sequences = reference.sequences, .top_k = reference.k}};
@@ -184,15 +192,21 @@ golden::Observation decode_and_score(const GoldenJob& job, const TextInput& text
   return std::move(observed[0]);
 }
 
-void finish_recording(const GoldenJob& job, const TextInput& text,
-                      const golden::Observation& recorded, engine::LayerStore& store,
-                      Recording& recording, Progress& progress) {
+void measure_floor(const GoldenJob& job, const golden::Observation& recorded,
+                   engine::LayerStore& store, Recording& recording, Progress& progress) {
   golden::Reference& reference = recording.reference;
   reference.floor_runs =
       measure_floors(job, recording.adapter, reference, recorded, store, progress);
   for (const auto& [name, floor] : reference.floor_runs)
     reference.floor = golden::larger_of(reference.floor, floor);
   expect_finite(reference.floor);
+}
+
+void finish_recording(const GoldenJob& job, const TextInput& text,
+                      const golden::Observation& recorded, engine::LayerStore& store,
+                      Recording& recording, Progress& progress) {
+  measure_floor(job, recorded, store, recording, progress);
+  golden::Reference& reference = recording.reference;
   if (recording.adapter != nullptr)
     reference.base_figures = measure_base(job, text, reference, store, progress);
 }

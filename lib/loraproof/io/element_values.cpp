@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/io/element_values.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -63,6 +64,27 @@ std::vector<double> widened(const TensorView& view) {
   std::vector<double> values(static_cast<std::size_t>(view.numel()));
   widen(view.dtype, view.bytes, values);
   return values;
+}
+
+std::int64_t count_differing(const TensorView& a, const TensorView& b) {
+  if (a.shape != b.shape) return std::max(a.numel(), b.numel());
+  if (a.dtype == b.dtype && std::ranges::equal(a.bytes, b.bytes)) return 0;
+  constexpr std::size_t kBlock = std::size_t{1} << 16;
+  std::vector<double> left(kBlock), right(kBlock);
+  std::int64_t differing = 0;
+  const auto total = static_cast<std::size_t>(a.numel());
+  for (std::size_t first = 0; first < total; first += kBlock) {
+    const std::size_t count = std::min(kBlock, total - first);
+    const auto block = [&](const TensorView& view, std::vector<double>& values) {
+      const std::size_t size = size_of(view.dtype);
+      widen(view.dtype, view.bytes.subspan(first * size, count * size),
+            std::span(values).first(count));
+    };
+    block(a, left);
+    block(b, right);
+    for (std::size_t i = 0; i < count; ++i) differing += left[i] != right[i] ? 1 : 0;
+  }
+  return differing;
 }
 
 }  // namespace loraproof::io

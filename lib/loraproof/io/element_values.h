@@ -24,4 +24,7 @@ void widen(DType dtype, std::span<const std::byte> bytes, std::span<double> out)
 /// Of a whole tensor, row-major as stored.
 [[nodiscard]] std::vector<double> widened(const TensorView& view);
 
+/// How many elements differ; all of them where the shapes do. Types may differ. Reads in blocks.
+[[nodiscard]] std::int64_t count_differing(const TensorView& a, const TensorView& b);
+
 }  // namespace loraproof::io

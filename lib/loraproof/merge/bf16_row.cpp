@@ -28,7 +28,7 @@ constexpr double kBeyond = 0x1p128;     // what the largest value and more are r
 
 [[gnu::always_inline]] inline void merge_row(const std::byte* base, const double* change,
                                              std::byte* out, std::size_t count, Bf16RowSums& sums) {
-  Doubles intended2{}, survived{}, actual2{}, base2{};
+  Doubles intended2{}, survived{}, actual2{}, base2{}, inner{};
   Longs changed{}, care{};
   for (std::size_t j = 0; j + kLanes <= count; j += kLanes) {
     Halves stored;
@@ -56,6 +56,7 @@ constexpr double kBeyond = 0x1p128;     // what the largest value and more are r
     survived += wanted * actual;
     actual2 += actual * actual;
     base2 += w * w;
+    inner += w * wanted;
   }
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
     sums.changed += changed[lane];
@@ -63,6 +64,7 @@ constexpr double kBeyond = 0x1p128;     // what the largest value and more are r
     sums.survived += survived[lane];
     sums.actual2 += actual2[lane];
     sums.base2 += base2[lane];
+    sums.inner += inner[lane];
     sums.needs_care = sums.needs_care || care[lane] != 0;
   }
 }

@@ -10,7 +10,7 @@ namespace loraproof::merge {
 
 struct Bf16RowSums {
   std::int64_t changed = 0;
-  double intended2 = 0, survived = 0, actual2 = 0, base2 = 0;
+  double intended2 = 0, survived = 0, actual2 = 0, base2 = 0, inner = 0;
   /// Something in the row that this pass doesn't decide: values that may be ties, subnormal or not
   /// finite. Sums and output of the row are then to be made again.
   bool needs_care = false;

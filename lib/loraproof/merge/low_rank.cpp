@@ -131,6 +131,24 @@ class RowMerger {
     }
   }
 
+  // Adds the squares of W + D of `count` rows to those of their columns.
+  void add_squares(std::int64_t count, std::span<double> squares) {
+    const std::size_t in_size = io::size_of(weight_.base->dtype) * columns_;
+    for (std::int64_t row = 0; row < count; row += kRows) {
+      const auto rows = static_cast<std::size_t>(std::min(kRows, count - row));
+      const auto place = static_cast<std::size_t>(at_ + row);
+      sum_changes(place, rows);
+      for (std::size_t i = 0; i < rows; ++i) {
+        io::widen(weight_.base->dtype, weight_.base->bytes.subspan((place + i) * in_size, in_size),
+                  values_);
+        for (std::size_t j = 0; j < columns_; ++j) {
+          const double value = values_[j] + sums_[i * columns_ + j];
+          squares[j] += value * value;
+        }
+      }
+    }
+  }
+
   MergeSums sums;
 
  private:
@@ -140,7 +158,7 @@ class RowMerger {
     for (std::size_t i = 0; i < rows; ++i) {
       for (std::size_t k = 0; k < rank; ++k)
         left_[i * rank + k] =
-            weight_.change->left[(place + i) * rank + k] * weight_.change->scale[k];
+            weight_.change->left[(inner(place) + i) * rank + k] * weight_.change->scale[k];
     }
     std::ranges::fill(sums_, 0.0);
     static const AddProduct add = choose_add_product();
@@ -148,10 +166,16 @@ class RowMerger {
          weight_.columns});
   }
 
+  // The row of `change` and `magnitude` for a row of the weight.
+  [[nodiscard]] std::size_t inner(std::size_t row) const {
+    return row - static_cast<std::size_t>(weight_.first_row);
+  }
+
   // The whole row in one pass; false where that does not decide it.
   bool finish_fast(std::size_t i, std::size_t row, std::span<std::byte> bytes) {
     const bool plain = weight_.change != nullptr && weight_.magnitude.empty() &&
-                       weight_.out == io::DType::BF16 && weight_.base->dtype == io::DType::BF16;
+                       weight_.column_factor.empty() && weight_.out == io::DType::BF16 &&
+                       weight_.base->dtype == io::DType::BF16;
     if (!plain) return false;
     const Bf16RowSums row_sums =
         merge_bf16_row(weight_.base->bytes.data() + row * columns_ * 2, sums_.data() + i * columns_,
@@ -163,6 +187,8 @@ class RowMerger {
     sums.survived += row_sums.survived;
     sums.actual2 += row_sums.actual2;
     sums.base2 += row_sums.base2;
+    sums.inner += row_sums.inner;
+    sums.summed2 += row_sums.intended2;
     return true;
   }
 
@@ -171,25 +197,33 @@ class RowMerger {
     const std::span base = std::span(base_).subspan(i * columns_, columns_);
     io::widen(weight_.base->dtype, weight_.base->bytes.subspan(row * in_size, in_size), base);
     const std::span change = std::span(sums_).subspan(i * columns_, columns_);
-    double factor = 1, slack = 0;
-    if (weight_.change == nullptr) {
+    double slack = 0;
+    if (weight_.transform != nullptr) {
+      weight_.transform->apply(static_cast<std::int64_t>(row), base, values_);
+    } else if (weight_.change == nullptr) {
       std::ranges::copy(base, values_.begin());
-    } else if (weight_.magnitude.empty()) {
-      for (std::size_t j = 0; j < columns_; ++j) values_[j] = base[j] + change[j];
     } else {
-      double squares = 0;
-      for (std::size_t j = 0; j < columns_; ++j) {
-        values_[j] = base[j] + change[j];
-        squares += values_[j] * values_[j];
-      }
-      factor = weight_.magnitude[row] / std::sqrt(squares);
-      slack = static_cast<double>(columns_) * kUnit;
-      for (double& value : values_) value *= factor;
+      for (std::size_t j = 0; j < columns_; ++j) values_[j] = base[j] + change[j];
+      slack = scale_values(row);
     }
     round_to(weight_.out, values_, bytes);
     if (weight_.change != nullptr) decide_ties(i, row, slack, bytes);
     io::widen(weight_.out, bytes, stored_);
     add_sums(base);
+  }
+
+  // DoRA's factor; the relative error that its norm brings.
+  double scale_values(std::size_t row) {
+    if (!weight_.column_factor.empty()) {
+      for (std::size_t j = 0; j < columns_; ++j) values_[j] *= weight_.column_factor[j];
+      return 4 * kUnit;
+    }
+    if (weight_.magnitude.empty()) return 0;
+    double squares = 0;
+    for (const double value : values_) squares += value * value;
+    const double factor = weight_.magnitude[inner(row)] / std::sqrt(squares);
+    for (double& value : values_) value *= factor;
+    return static_cast<double>(columns_) * kUnit;
   }
 
   // Where rounding errors of the sum could decide, the element is computed again in f128.
@@ -205,6 +239,8 @@ class RowMerger {
       if (!weight_.magnitude.empty()) {
         if (!factor) factor = exact_factor(i, row);
         value *= *factor;
+      } else if (!weight_.column_factor.empty()) {
+        value *= weight_.column_factor[j];
       }
       const double odd = odd_f64(value);
       round_to(weight_.out, std::span(&odd, 1), bytes.subspan(j * size, size));
@@ -221,7 +257,8 @@ class RowMerger {
       Quad products = 0;
       for (; k < rank && change.numerator[k] == numerator && change.denominator[k] == denominator;
            ++k) {
-        products += static_cast<Quad>(change.left[row * rank + k]) * change.right[k * columns_ + j];
+        products +=
+            static_cast<Quad>(change.left[inner(row) * rank + k]) * change.right[k * columns_ + j];
       }
       value += products * numerator / denominator;
     }
@@ -234,7 +271,7 @@ class RowMerger {
       const Quad value = exact(i, row, j);
       squares += value * value;
     }
-    return static_cast<Quad>(weight_.magnitude[row]) / root(squares);
+    return static_cast<Quad>(weight_.magnitude[inner(row)]) / root(squares);
   }
 
   // Of W + D before DoRA's factor, times at least that factor's share: a sum of rank + 1 terms.
@@ -250,6 +287,8 @@ class RowMerger {
   }
 
   void add_sums(std::span<const double> base) {
+    const bool is_sum =
+        weight_.magnitude.empty() && weight_.column_factor.empty() && weight_.transform == nullptr;
     sums.elements += static_cast<std::int64_t>(columns_);
     for (std::size_t j = 0; j < columns_; ++j) {
       if (!std::isfinite(stored_[j])) {
@@ -262,6 +301,9 @@ class RowMerger {
       sums.survived += intended * actual;
       sums.actual2 += actual * actual;
       sums.base2 += base[j] * base[j];
+      if (!is_sum) continue;
+      sums.inner += base[j] * intended;
+      sums.summed2 += intended * intended;
     }
   }
 
@@ -271,48 +313,64 @@ class RowMerger {
   std::vector<double> base_, sums_, values_, stored_, left_;
 };
 
-void append_turned(std::vector<double>& out, const std::vector<double>& values, std::int64_t rows,
-                   std::int64_t columns) {
-  for (std::int64_t column = 0; column < columns; ++column) {
-    for (std::int64_t row = 0; row < rows; ++row)
-      out.push_back(values[static_cast<std::size_t>(row * columns + column)]);
-  }
-}
-
 }  // namespace
 
-void LowRank::add(const io::TensorView& left_view, bool transpose_left,
-                  const io::TensorView& right_view, bool transpose_right, double scaling) {
-  const std::int64_t more = transpose_left ? left_view.shape.front() : left_view.shape.back();
+Factor Factor::of(const io::TensorView& tensor) {
+  const std::int64_t rows = tensor.shape.empty() ? 1 : tensor.shape.front();
+  const std::int64_t columns = rows == 0 ? 0 : tensor.numel() / rows;
+  return {.tensor = &tensor, .rows = rows, .columns = columns, .row_step = columns};
+}
+
+Factor Factor::turned() const {
+  Factor other = *this;
+  std::swap(other.rows, other.columns);
+  std::swap(other.row_step, other.column_step);
+  return other;
+}
+
+std::vector<double> Factor::values() const {
+  const std::size_t size = io::size_of(tensor->dtype);
+  std::vector<std::byte> gathered(static_cast<std::size_t>(rows * columns) * size);
+  std::byte* to = gathered.data();
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const std::byte* from =
+        tensor->bytes.data() + static_cast<std::size_t>(offset + i * row_step) * size;
+    const std::size_t step = static_cast<std::size_t>(column_step) * size;
+    const std::size_t run = column_step == 1 ? static_cast<std::size_t>(columns) * size : size;
+    for (std::size_t done = 0; done < static_cast<std::size_t>(columns) * size; done += run) {
+      std::memcpy(to, from, run);
+      to += run;
+      from += step;
+    }
+  }
+  std::vector<double> values(static_cast<std::size_t>(rows * columns));
+  io::widen(tensor->dtype, gathered, values);
+  return values;
+}
+
+void LowRank::add(const Factor& left_factor, const Factor& right_factor, double scaling) {
+  add(left_factor.values(), right_factor.values(), scaling);
+}
+
+void LowRank::add(const std::vector<double>& more_left, const std::vector<double>& more_right,
+                  double scaling) {
   const std::int64_t before = rank();
-  const std::vector<double> stored_left = io::widened(left_view);
-  std::vector<double> turned;
-  if (transpose_left) append_turned(turned, stored_left, more, rows);
-  const std::vector<double>& fresh = transpose_left ? turned : stored_left;
+  const std::int64_t more = columns == 0 ? 0 : std::ssize(more_right) / columns;
   std::vector<double> wide;
-  wide.reserve(static_cast<std::size_t>(rows * (before + more)));
+  wide.reserve(left.size() + more_left.size());
   for (std::int64_t row = 0; row < rows; ++row) {
     const auto old = left.begin() + row * before;
     wide.insert(wide.end(), old, old + before);
-    const auto added = fresh.begin() + row * more;
+    const auto added = more_left.begin() + row * more;
     wide.insert(wide.end(), added, added + more);
   }
   left = std::move(wide);
-  const std::vector<double> stored_right = io::widened(right_view);
-  if (transpose_right) {
-    append_turned(right, stored_right, columns, more);
-  } else {
-    right.insert(right.end(), stored_right.begin(), stored_right.end());
-  }
-  add_scale(scaling, more);
-}
-
-void LowRank::add_scale(double scaling, std::int64_t inner) {
+  right.insert(right.end(), more_right.begin(), more_right.end());
   // alpha / r, unless it is something else (rsLoRA's alpha / sqrt(r), a weight).
-  const auto r = static_cast<double>(inner);
+  const auto r = static_cast<double>(more);
   const double alpha = std::round(scaling * r);
   const bool is_ratio = alpha / r == scaling;
-  const auto count = static_cast<std::size_t>(inner);
+  const auto count = static_cast<std::size_t>(more);
   scale.insert(scale.end(), count, scaling);
   numerator.insert(numerator.end(), count, is_ratio ? alpha : scaling);
   denominator.insert(denominator.end(), count, is_ratio ? r : 1.0);
@@ -327,6 +385,8 @@ MergeSums& MergeSums::operator+=(const MergeSums& other) {
   survived += other.survived;
   actual2 += other.actual2;
   base2 += other.base2;
+  inner += other.inner;
+  summed2 += other.summed2;
   return *this;
 }
 
@@ -335,6 +395,12 @@ double MergeSums::survival() const { return intended2 > 0 ? survived / intended2
 double MergeSums::noise() const {
   if (intended2 <= 0) return 0;
   return std::sqrt(std::max(0.0, actual2 - survived * survived / intended2) / intended2);
+}
+
+std::vector<double> column_squares(const WeightMerge& weight) {
+  std::vector<double> squares(static_cast<std::size_t>(weight.columns));
+  RowMerger(weight, weight.first_row).add_squares(weight.change->rows, squares);
+  return squares;
 }
 
 MergeSums merge_rows(const WeightMerge& weight, std::int64_t first, std::int64_t count,

@@ -60,9 +60,11 @@ std::string dtype_name(io::DType dtype) {
 // The switch and the type stand in config.json itself, and in a text model's own part of it.
 void change(Json& config, const MergePlan& plan, std::optional<io::DType> dtype) {
   if (!plan.untied_head.empty()) config["tie_word_embeddings"] = false;
+  if (plan.vocab_size) config["vocab_size"] = *plan.vocab_size;
   if (dtype) config[config.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_name(*dtype);
   const auto text = config.find("text_config");
   if (text == config.end() || !text->is_object()) return;
+  if (plan.vocab_size && text->contains("vocab_size")) (*text)["vocab_size"] = *plan.vocab_size;
   if (!plan.untied_head.empty()) (*text)["tie_word_embeddings"] = false;
   for (const char* key : {"dtype", "torch_dtype"}) {
     if (dtype && text->contains(key)) (*text)[key] = dtype_name(*dtype);
@@ -112,7 +114,8 @@ SideFiles copy_side_files(const fs::path& base, const MergePlan& plan, const fs:
 
 void write_config(const fs::path& base, const MergePlan& plan, std::optional<io::DType> dtype,
                   const fs::path& out) {
-  const bool changed = !plan.untied_head.empty() || dtype.has_value();
+  const bool changed =
+      !plan.untied_head.empty() || plan.vocab_size.has_value() || dtype.has_value();
   const fs::path index = base / kIndex;
   const bool single = plan.files.size() == 1 && plan.files.front().name == "model.safetensors";
   if (!single) {

@@ -3,11 +3,14 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <iterator>
+#include <memory>
 #include <utility>
 
 #include "loraproof/core/error.h"
 #include "loraproof/io/element_values.h"
 #include "loraproof/merge/rounding.h"
+#include "loraproof/merge/svd.h"
 
 namespace loraproof::merge {
 namespace {
@@ -18,24 +21,43 @@ using adapter::PlacedModule;
 // What all adapters together do to one stored tensor.
 struct Edit {
   std::string module;
-  LowRank change;
-  std::vector<double> magnitude;
+  std::map<std::int64_t, Change> changes;  // by first row
   const io::TensorView* replacement = nullptr;
   std::string replaced_by;  // name of the adapter
-  int changes = 0;          // adapters with a low-rank change
+};
+
+// A row that an adapter holds whole.
+class ReplacedRow : public RowTransform {
+ public:
+  ReplacedRow(const io::TensorView& rows, std::size_t row) {
+    Factor one = Factor::of(rows);
+    one.offset = static_cast<std::int64_t>(row) * one.row_step;
+    one.rows = 1;
+    values_ = one.values();
+  }
+  void apply(std::int64_t, std::span<const double>, std::span<double> merged) const override {
+    std::ranges::copy(values_, merged.begin());
+  }
+
+ private:
+  std::vector<double> values_;
 };
 
 class Planner {
  public:
   Planner(const io::Checkpoint& base, const BaseLayout& layout,
-          const std::vector<MergeAdapter>& adapters, std::optional<io::DType> out)
-      : base_(base), layout_(layout), adapters_(adapters), out_(out) {}
+          const std::vector<MergeAdapter>& adapters, const PlanOptions& options)
+      : base_(base), layout_(layout), adapters_(adapters), options_(options) {
+    if (adapters.size() == 1) options_.combine.how = Combination::Cat;  // as PEFT does
+  }
 
   MergePlan plan() {
     for (const MergeAdapter& adapter : adapters_) {
       for (const auto& [path, placed] : adapter.placement->modules) add(adapter, path, placed);
     }
+    combine_products();
     untie_head();
+    if (layout_.resized) plan_.vocab_size = layout_.vocab_size;
     for (const io::SafetensorsFile& file : base_.files()) add_file(file);
     return std::move(plan_);
   }
@@ -47,7 +69,12 @@ class Planner {
     // A tied head is edited under a name of its own; untie_head() decides whether it is needed.
     const std::string weight = own_head ? path + ".weight" : stored.weight;
     if (placed.weight != nullptr) replace(adapter, path, weight, *placed.weight);
-    if (placed.has_lora()) add_change(adapter, path, weight, placed, stored.transposed);
+    if (placed.token_rows != nullptr) add_tokens(adapter, path, weight, placed);
+    if (placed.has_lora() && placed.experts > 0) {
+      add_experts(adapter, path, stored, placed);
+    } else if (placed.has_lora()) {
+      add_change(adapter, path, weight, placed, stored.transposed);
+    }
     if (placed.bias != nullptr) replace(adapter, path, bias_of(path, stored), *placed.bias);
     if (placed.lora_bias != nullptr) add_bias(adapter, path, bias_of(path, stored), placed);
   }
@@ -65,14 +92,24 @@ class Planner {
     return edit;
   }
 
+  [[noreturn]] static void refuse_weight(const MergeAdapter& adapter, const std::string& path) {
+    throw input_error({.message = "a weight that the adapter replaces can't be weighted",
+                       .where = path,
+                       .found = fmt::format("--weight {}={}", adapter.name, adapter.weight)});
+  }
+
   void replace(const MergeAdapter& adapter, const std::string& path, const std::string& tensor,
                const io::TensorView& by) {
-    Edit& one = edit(tensor, path);
-    if (adapter.weight != 1) {
-      throw input_error({.message = "a weight that the adapter replaces can't be weighted",
-                         .where = path,
-                         .found = fmt::format("--weight {}={}", adapter.name, adapter.weight)});
+    const io::TensorView* before = base_.find(tensor);
+    if (before != nullptr && is_mergeable(before->dtype)) {
+      const std::int64_t differing = io::count_differing(*before, by);
+      if (differing == 0) return;  // PEFT saved what it did not change
+      const PlacedModule& placed = adapter.placement->modules.at(path);
+      if (placed.has_lora() && placed.weight == &by && before->shape == by.shape)
+        plan_.foreign.push_back({adapter.name, path, differing, by.numel()});
     }
+    Edit& one = edit(tensor, path);
+    if (adapter.weight != 1) refuse_weight(adapter, path);
     if (one.replacement != nullptr && !std::ranges::equal(one.replacement->bytes, by.bytes)) {
       throw input_error({.message = "two adapters replace the same weight by different ones",
                          .where = path,
@@ -82,33 +119,60 @@ class Planner {
     one.replaced_by = adapter.name;
   }
 
+  // The change of these rows, to which all adapters add.
+  Change& rows_of(const std::string& tensor, const std::string& path, std::int64_t first,
+                  std::int64_t rows, std::int64_t columns) {
+    Edit& one = edit(tensor, path);
+    const auto next = one.changes.lower_bound(first);
+    const bool same = next != one.changes.end() && next->first == first &&
+                      next->second.rows == rows && !next->second.transform;
+    const bool clash = !same && ((next != one.changes.end() && next->first < first + rows) ||
+                                 (next != one.changes.begin() &&
+                                  std::prev(next)->first + std::prev(next)->second.rows > first));
+    if (clash) {
+      throw input_error(
+          {.message = "two adapters change the same rows in ways that can't be summed",
+           .where = path,
+           .hint = "merge one adapter, or serve both unmerged"});
+    }
+    Change& change = one.changes[first];
+    change.first_row = first;
+    change.rows = rows;
+    change.columns = columns;
+    return change;
+  }
+
+  [[noreturn]] void refuse_combination(const std::string& path, std::string_view what) {
+    throw input_error({.message = fmt::format("{} can't be combined in this way", what),
+                       .where = path,
+                       .hint = "--combine cat adds the changes as they are"});
+  }
+
   void add_change(const MergeAdapter& adapter, const std::string& path, const std::string& tensor,
                   const PlacedModule& placed, bool transposed) {
-    Edit& one = edit(tensor, path);
     const BaseModule& module = layout_.modules.at(path);
     // PEFT: an embedding's delta is (B A)^T, and so is a Conv1D's, whose weight is [in, out].
-    const bool embedding = module.kind == BaseModule::Kind::Embedding;
-    const bool turned = embedding || transposed;
-    one.change.rows = transposed ? module.in : module.out;
-    one.change.columns = transposed ? module.out : module.in;
-    const io::TensorView& left = turned ? *placed.lora_a : *placed.lora_b;
-    const io::TensorView& right = turned ? *placed.lora_b : *placed.lora_a;
-    one.change.add(left, turned, right, turned, placed.scale * adapter.weight);
-    ++one.changes;
+    const bool turned = module.kind == BaseModule::Kind::Embedding || transposed;
+    const Factor a = Factor::of(*placed.lora_a), b = Factor::of(*placed.lora_b);
+    const Factor left = turned ? a.turned() : b, right = turned ? b.turned() : a;
+    Change& change = rows_of(tensor, path, 0, left.rows, right.columns);
+    if (options_.combine.how == Combination::Cat) {
+      add_product(change, left, right, placed.scale * adapter.weight);
+    } else {
+      to_combine_[{tensor, path}].push_back({left, right, placed.scale * adapter.weight, turned});
+    }
+    if (adapter.pissa && module.kind == BaseModule::Kind::Linear)
+      subtract_triplets(change, adapter, tensor, left.columns);
     if (placed.magnitude != nullptr) {
-      if (turned) {
-        throw input_error({.message = "DoRA on this kind of layer can't be merged yet",
-                           .where = path,
-                           .hint = "serve the adapter unmerged"});
-      }
       if (adapter.weight != 1) {
         throw input_error({.message = "DoRA is not linear, so it can't be weighted",
                            .where = path,
                            .found = fmt::format("--weight {}={}", adapter.name, adapter.weight)});
       }
-      one.magnitude = io::widened(*placed.magnitude);
+      change.magnitude = placed.magnitude;
+      change.magnitude_of_columns = turned;
     }
-    if (one.changes > 1 && !one.magnitude.empty()) {
+    if (change.magnitude != nullptr && dora_in_company(tensor, change)) {
       throw input_error({.message = "DoRA is not linear: it can't be merged with another adapter "
                                     "on the same weight",
                          .where = path,
@@ -116,28 +180,102 @@ class Planner {
     }
   }
 
-  void add_bias(const MergeAdapter& adapter, const std::string& path, const std::string& tensor,
-                const PlacedModule& placed) {
-    Edit& one = edit(tensor, path);
-    one.change.rows = placed.lora_bias->numel();
-    one.change.columns = 1;
-    // A product of the bias and 1, so that it takes part in the sum like any other change.
-    one.change.left =
-        widened_by_column(one.change.left, io::widened(*placed.lora_bias), one.change.rank());
-    one.change.right.push_back(1);
-    one.change.add_scale(placed.scale * adapter.weight, 1);
+  [[nodiscard]] bool dora_in_company(const std::string& tensor, const Change& change) {
+    int others = 0;
+    for (const MergeAdapter& adapter : adapters_) {
+      for (const auto& [path, placed] : adapter.placement->modules) {
+        const std::string& weight =
+            path == layout_.head ? path + ".weight" : layout_.stored.at(path).weight;
+        others += placed.has_lora() && weight == tensor ? 1 : 0;
+      }
+    }
+    return others > 1 && !change.terms.empty();
   }
 
-  static std::vector<double> widened_by_column(const std::vector<double>& left,
-                                               const std::vector<double>& column,
-                                               std::int64_t rank) {
-    std::vector<double> out;
-    for (std::size_t row = 0; row < column.size(); ++row) {
-      const auto begin = left.begin() + static_cast<std::ptrdiff_t>(row) * rank;
-      out.insert(out.end(), begin, begin + rank);
-      out.push_back(column[row]);
+  // PiSSA takes the first r triplets out of the weight when an adapter is made or loaded, and the
+  // file holds what has become of them (peft 0.21.2 lora/layer.py pissa_init).
+  void subtract_triplets(Change& change, const MergeAdapter& adapter, const std::string& tensor,
+                         std::int64_t rank) {
+    const io::TensorView* stored = base_.find(tensor);
+    change.terms.push_back([stored, rank, weight = adapter.weight](LowRank& low_rank) {
+      const Svd svd = largest_triplets(*stored, rank);
+      low_rank.add(svd.left, svd.right, -weight);
+    });
+  }
+
+  void combine_products() {
+    for (const auto& [where, products] : to_combine_) {
+      const auto& [tensor, path] = where;
+      const std::int64_t rank = products.front().left.columns;
+      const bool equal = std::ranges::all_of(
+          products, [&](const Product& product) { return product.left.columns == rank; });
+      if (needs_equal_ranks(options_.combine.how) && !equal) {
+        throw input_error({.message = "this method combines adapters of one rank only",
+                           .where = path,
+                           .hint = "--combine cat (exact) and svd take adapters of several ranks"});
+      }
+      edits_.at(tensor).changes.at(0).terms.push_back(
+          [products, options = options_.combine, name = tensor](LowRank& low_rank) {
+            combine(low_rank, products, options, name);
+          });
     }
-    return out;
+  }
+
+  static void add_product(Change& change, const Factor& left, const Factor& right, double scale) {
+    change.terms.push_back(
+        [left, right, scale](LowRank& low_rank) { low_rank.add(left, right, scale); });
+  }
+
+  // A holds the ranks of one expert after the other, B those of all experts side by side for each
+  // rank (peft 0.21.2 lora/layer.py ParamWrapper.get_delta_weight).
+  void add_experts(const MergeAdapter& adapter, const std::string& path, const StoredModule& stored,
+                   const PlacedModule& placed) {
+    if (options_.combine.how != Combination::Cat) refuse_combination(path, "parameters of experts");
+    const BaseModule& module = layout_.modules.at(path);
+    const std::int64_t rank = placed.lora_a->shape.front() / placed.experts;
+    const double scale = placed.scale * adapter.weight;
+    for (std::int64_t e = 0; e < placed.experts; ++e) {
+      Factor a = Factor::of(*placed.lora_a), b = Factor::of(*placed.lora_b);
+      a.offset = e * rank * a.row_step;
+      a.rows = rank;
+      b.offset = e;
+      b.column_step = placed.experts;
+      b.columns = rank;
+      const Factor left = module.transposed ? a.turned() : b;
+      const Factor right = module.transposed ? b.turned() : a;
+      if (stored.pieces.empty()) {
+        add_product(rows_of(stored.weight, path, e * left.rows, left.rows, right.columns), left,
+                    right, scale);
+        continue;
+      }
+      for (const StoredPiece& piece : stored.pieces[static_cast<std::size_t>(e)]) {
+        Factor part = left;
+        part.offset += piece.first * part.row_step;
+        part.rows = piece.rows;
+        add_product(rows_of(piece.tensor, path, 0, piece.rows, right.columns), part, right, scale);
+      }
+    }
+  }
+
+  void add_bias(const MergeAdapter& adapter, const std::string& path, const std::string& tensor,
+                const PlacedModule& placed) {
+    if (options_.combine.how != Combination::Cat) refuse_combination(path, "biases of lora_B");
+    // A product of the bias and 1, so that it takes part in the sum like any other change.
+    const Factor bias = Factor::of(*placed.lora_bias);
+    const double scale = placed.scale * adapter.weight;
+    rows_of(tensor, path, 0, bias.rows, 1).terms.push_back([bias, scale](LowRank& low_rank) {
+      low_rank.add(bias.values(), {1.0}, scale);
+    });
+  }
+
+  void add_tokens(const MergeAdapter& adapter, const std::string& path, const std::string& tensor,
+                  const PlacedModule& placed) {
+    if (adapter.weight != 1) refuse_weight(adapter, path);
+    const std::int64_t columns = placed.token_rows->shape.back();
+    for (std::size_t i = 0; i < placed.tokens->size(); ++i) {
+      rows_of(tensor, path, (*placed.tokens)[i], 1, columns).transform =
+          [rows = placed.token_rows, i] { return std::make_unique<ReplacedRow>(*rows, i); };
+    }
   }
 
   // Head and embedding stay one tensor only where both get the same.
@@ -149,9 +287,15 @@ class Planner {
     const auto embedding_edit = edits_.find(embedding);
     if (head_edit == edits_.end() && embedding_edit == edits_.end()) return;
     const bool same = head_edit != edits_.end() && embedding_edit != edits_.end() &&
-                      head_edit->second.change.empty() && embedding_edit->second.change.empty() &&
+                      head_edit->second.changes.empty() && embedding_edit->second.changes.empty() &&
                       std::ranges::equal(head_edit->second.replacement->bytes,
                                          embedding_edit->second.replacement->bytes);
+    // Trained tokens of an embedding reach a tied head as well (peft 0.21.2 utils/other.py).
+    const bool tokens =
+        head_edit == edits_.end() && embedding_edit->second.replacement == nullptr &&
+        std::ranges::all_of(embedding_edit->second.changes,
+                            [](const auto& item) { return item.second.transform != nullptr; });
+    if (tokens) return;
     if (same) {
       edits_.erase(head_edit);
     } else {
@@ -177,7 +321,7 @@ class Planner {
 
   void add_tensor(PlannedFile& file, const io::TensorView& base, const std::string& name) {
     PlannedTensor tensor{.spec = {name, base.dtype, base.shape}, .source = &base};
-    if (out_ && is_mergeable(base.dtype)) tensor.spec.dtype = *out_;
+    if (options_.out && is_mergeable(base.dtype)) tensor.spec.dtype = *options_.out;
     file.same_header = file.same_header && tensor.spec.dtype == base.dtype;
     if (const auto found = edits_.find(name); found != edits_.end()) {
       Edit& edit = found->second;
@@ -190,8 +334,9 @@ class Planner {
       tensor.module = edit.module;
       tensor.replaced = edit.replacement != nullptr;
       if (tensor.replaced) tensor.source = edit.replacement;
-      tensor.change = std::move(edit.change);
-      tensor.magnitude = std::move(edit.magnitude);
+      tensor.spec.shape = tensor.source->shape;
+      file.same_header = file.same_header && tensor.spec.shape == base.shape;
+      for (auto& [first, change] : edit.changes) tensor.changes.push_back(std::move(change));
       ++plan_.touched;
     }
     plan_.output_bytes += *io::byte_count(tensor.spec.dtype, tensor.spec.shape);
@@ -201,7 +346,9 @@ class Planner {
   const io::Checkpoint& base_;
   const BaseLayout& layout_;
   const std::vector<MergeAdapter>& adapters_;
-  std::optional<io::DType> out_;
+  PlanOptions options_;
+  // What combine_products() makes one change of; by tensor and path.
+  std::map<std::pair<std::string, std::string>, std::vector<Product>> to_combine_;
   std::map<std::string, Edit> edits_;  // by tensor
   MergePlan plan_;
 };
@@ -209,8 +356,8 @@ class Planner {
 }  // namespace
 
 MergePlan plan_merge(const io::Checkpoint& base, const BaseLayout& layout,
-                     const std::vector<MergeAdapter>& adapters, std::optional<io::DType> out) {
-  return Planner(base, layout, adapters, out).plan();
+                     const std::vector<MergeAdapter>& adapters, const PlanOptions& options) {
+  return Planner(base, layout, adapters, options).plan();
 }
 
 }  // namespace loraproof::merge

@@ -12,8 +12,9 @@
 #include "loraproof/adapter/placement.h"
 #include "loraproof/io/checkpoint.h"
 #include "loraproof/io/safetensors_writer.h"
+#include "loraproof/merge/change.h"
+#include "loraproof/merge/combine.h"
 #include "loraproof/merge/layout.h"
-#include "loraproof/merge/low_rank.h"
 
 namespace loraproof::merge {
 
@@ -21,7 +22,8 @@ namespace loraproof::merge {
 struct MergeAdapter {
   std::string name;
   const adapter::Placement* placement = nullptr;
-  double weight = 1;  ///< --weight
+  double weight = 1;   ///< --weight
+  bool pissa = false;  ///< trained beside what its largest singular triplets leave of the base
 };
 
 /// One tensor of the output.
@@ -29,12 +31,10 @@ struct PlannedTensor {
   io::TensorSpec spec;
   const io::TensorView* source = nullptr;  ///< whose values it starts from: base or adapter
   std::string module;                      ///< PEFT's path, where an adapter touches it
-  LowRank change;                          ///< empty: none
-  std::vector<double> magnitude;           ///< DoRA
+  std::vector<Change> changes;             ///< of rows that don't overlap, in their order
   bool replaced = false;                   ///< `source` is the adapter's
 
-  [[nodiscard]] bool is_copy() const { return change.empty() && source->dtype == spec.dtype; }
-  [[nodiscard]] bool is_touched() const { return replaced || !change.empty(); }
+  [[nodiscard]] bool is_touched() const { return replaced || !changes.empty(); }
 };
 
 struct PlannedFile {
@@ -44,20 +44,36 @@ struct PlannedFile {
   bool same_header = true;             ///< names, types and shapes are the source's
 };
 
+/// A weight under a low-rank change that the adapter's file holds as well, as it was in training:
+/// PEFT saves embeddings so.
+struct ForeignBase {
+  std::string adapter;
+  std::string module;
+  std::int64_t differing = 0;  ///< elements that are not the base's
+  std::int64_t elements = 0;
+};
+
 struct MergePlan {
   std::vector<PlannedFile> files;
   /// Name of the head's own tensor, where the base ties it to the embedding and the merge changes
   /// one of them: the config must then say tie_word_embeddings = false.
   std::string untied_head;
+  std::optional<std::int64_t> vocab_size;  ///< where the adapter resized the embedding
+  std::vector<ForeignBase> foreign;        ///< signs that the adapter was trained on another base
   std::uint64_t output_bytes = 0;
   std::int64_t touched = 0;
 };
 
-/// `out`: the type of all floating weights; nullopt: each keeps its own. Input Error, naming the
+struct PlanOptions {
+  std::optional<io::DType> out = {};  ///< type of all floating weights; nullopt: each keeps its own
+  CombineOptions combine = {};        ///< of several adapters
+};
+
+/// Input Error, naming the
 /// tensor, for what these adapters can't do together (two with DoRA or two replacements on one
 /// weight), for a bias where the base has none, and for stored types that are no floats.
 [[nodiscard]] MergePlan plan_merge(const io::Checkpoint& base, const BaseLayout& layout,
                                    const std::vector<MergeAdapter>& adapters,
-                                   std::optional<io::DType> out);
+                                   const PlanOptions& options);
 
 }  // namespace loraproof::merge

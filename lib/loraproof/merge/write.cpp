@@ -2,7 +2,9 @@
 #include "loraproof/merge/write.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include "loraproof/io/safetensors_writer.h"
@@ -14,9 +16,12 @@ namespace {
 
 constexpr std::int64_t kBlockBytes = std::int64_t{4} << 20;  // of output
 
-// A run of whole rows of one tensor.
+constexpr std::size_t kUnchanged = static_cast<std::size_t>(-1);
+
+// A run of whole rows of one tensor, all in one of its changes or in none.
 struct Place {
   std::size_t tensor = 0;
+  std::size_t change = kUnchanged;
   std::int64_t first = 0;
   std::int64_t rows = 0;
 };
@@ -27,19 +32,45 @@ struct Block {
   MergeSums sums;
 };
 
-// Shape as rows of consecutive elements; 1-D tensors are one column where they are changed (a bias)
-// and rows of a convenient length else.
+// Shape as rows of consecutive elements: those that its changes speak of, if it has any.
 struct Rows {
   std::int64_t count = 0;
   std::int64_t length = 0;
 };
 
 Rows rows_of(const PlannedTensor& tensor) {
-  if (!tensor.change.empty()) return {tensor.change.rows, tensor.change.columns};
   const std::int64_t elements = tensor.source->numel();
+  if (!tensor.changes.empty()) {
+    const std::int64_t length = tensor.changes.front().columns;
+    return {elements / length, length};
+  }
   if (tensor.spec.shape.size() < 2 || elements == 0) return {1, elements};
   return {tensor.spec.shape.front(), elements / tensor.spec.shape.front()};
 }
+
+// Makes the factors of a change when its first block comes up, and drops them after the last.
+class Changes {
+ public:
+  std::shared_ptr<const MadeChange> get(const PlannedTensor& tensor, std::size_t change) {
+    const std::lock_guard lock(mutex_);
+    std::shared_ptr<const MadeChange>& made = made_[{&tensor, change}];
+    if (made == nullptr)
+      made = std::make_shared<MadeChange>(make_change(tensor.changes[change], *tensor.source));
+    return made;
+  }
+  // Blocks before this one have been taken.
+  void drop_before(const PlannedTensor& tensor, std::size_t change) {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(made_, [&](const auto& item) {
+      return item.first.first < &tensor ||
+             (item.first.first == &tensor && item.first.second < change);
+    });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::pair<const PlannedTensor*, std::size_t>, std::shared_ptr<const MadeChange>> made_;
+};
 
 // Gives pages of the source back when the block that was made of them has gone.
 class Loan {
@@ -81,6 +112,8 @@ class FileWriter {
                if (file_.tensors[tensor].is_touched()) result.touched[at].sums += block.sums;
                const auto size = static_cast<std::int64_t>(block.bytes.size());
                out_.append(block.bytes, block.owner);
+               if (place.change != kUnchanged)
+                 changes_.drop_before(file_.tensors[place.tensor], place.change);
                progress_.advance(size);
              });
     result.sha256 = out_.finish();
@@ -91,11 +124,23 @@ class FileWriter {
   void cut(std::size_t index) {
     const PlannedTensor& tensor = file_.tensors[index];
     const Rows rows = rows_of(tensor);
-    const auto element = static_cast<std::int64_t>(io::size_of(tensor.spec.dtype));
-    const std::int64_t row_bytes = std::max<std::int64_t>(rows.length * element, 1);
+    std::int64_t at = 0;
+    for (std::size_t i = 0; i < tensor.changes.size(); ++i) {
+      const Change& change = tensor.changes[i];
+      cut(index, kUnchanged, at, change.first_row, rows.length);
+      at = change.first_row + change.rows;
+      cut(index, i, change.first_row, at, rows.length);
+    }
+    cut(index, kUnchanged, at, rows.count, rows.length);
+  }
+
+  void cut(std::size_t index, std::size_t change, std::int64_t begin, std::int64_t end,
+           std::int64_t length) {
+    const auto element = static_cast<std::int64_t>(io::size_of(file_.tensors[index].spec.dtype));
+    const std::int64_t row_bytes = std::max<std::int64_t>(length * element, 1);
     const std::int64_t step = std::max<std::int64_t>(kBlockBytes / row_bytes / 4 * 4, 4);
-    for (std::int64_t first = 0; first < rows.count; first += step)
-      places_.push_back({index, first, std::min(step, rows.count - first)});
+    for (std::int64_t first = begin; first < end; first += step)
+      places_.push_back({index, change, first, std::min(step, end - first)});
   }
 
   void append_header() {
@@ -118,7 +163,7 @@ class FileWriter {
     return file_.source->file().bytes().size() - static_cast<std::size_t>(data);
   }
 
-  Block make(const Place& place) const {
+  Block make(const Place& place) {
     const PlannedTensor& tensor = file_.tensors[place.tensor];
     const io::TensorView& source = *tensor.source;
     const Rows rows = rows_of(tensor);
@@ -129,15 +174,18 @@ class FileWriter {
     const io::SafetensorsFile* file = tensor.replaced ? nullptr : file_.source;
     if (file != nullptr) file->file().read_in(bytes);
     auto loan = std::make_shared<Loan>(file, bytes);
-    if (tensor.is_copy()) return {bytes, std::move(loan), {}};
+    if (place.change == kUnchanged && source.dtype == tensor.spec.dtype)
+      return {bytes, std::move(loan), {}};
     const auto computed = std::make_shared<std::vector<std::byte>>(
         static_cast<std::size_t>(place.rows) * length * io::size_of(tensor.spec.dtype));
     Block block{.bytes = *computed, .owner = computed};
-    block.sums = merge_rows({.base = &source,
-                             .out = tensor.spec.dtype,
-                             .change = tensor.change.empty() ? nullptr : &tensor.change,
-                             .magnitude = tensor.magnitude,
-                             .columns = rows.length},
+    if (place.change == kUnchanged) {
+      block.sums = merge_rows({.base = &source, .out = tensor.spec.dtype, .columns = rows.length},
+                              place.first, place.rows, *computed);
+      return block;
+    }
+    const std::shared_ptr<const MadeChange> made = changes_.get(tensor, place.change);
+    block.sums = merge_rows(made->on(source, tensor.changes[place.change], tensor.spec.dtype),
                             place.first, place.rows, *computed);
     return block;
   }
@@ -147,6 +195,7 @@ class FileWriter {
   Progress& progress_;
   OutputFile out_;
   std::vector<Place> places_;
+  Changes changes_;
 };
 
 }  // namespace

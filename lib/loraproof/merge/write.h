@@ -31,9 +31,10 @@ struct WriteOptions {
   int threads = 1;               ///< that compute
 };
 
-/// Writes the weight files of the plan into the folder; committing the folder flushes them. What an adapter doesn't
-/// touch and needs no conversion is the source's bytes, and so is the header where names, types and
-/// shapes are the source's. Input Error when writing or reading fails; files written so far stay.
+/// Writes the weight files of the plan into the folder; committing the folder flushes them. What an
+/// adapter doesn't touch and needs no conversion is the source's bytes, and so is the header where
+/// names, types and shapes are the source's. Input Error when writing or reading fails; files
+/// written so far stay.
 [[nodiscard]] std::vector<FileResult> write_weights(const MergePlan& plan,
                                                     const WriteOptions& options,
                                                     Progress& progress);

@@ -58,13 +58,13 @@ TEST_CASE("every merged element is the nearest value, for all ranks and odd size
   Matrix right = matrix_of({rank, columns}, DType::BF16, 0.1, chance);
   const double scaling = 16.0 / static_cast<double>(rank);
   LowRank change{.rows = rows, .columns = columns};
-  change.add(left.view, false, right.view, false, scaling);
+  change.add(Factor::of(left.view), Factor::of(right.view), scaling);
   const WeightMerge weight{.base = &base.view, .out = dtype, .change = &change, .columns = columns};
   std::vector<std::byte> bytes(base.bytes.size());
   const MergeSums sums = merge_rows(weight, 0, rows, bytes);
   const std::vector<double> merged = stored(dtype, bytes);
   std::int64_t wrong = 0;
-  double intended2 = 0, survived = 0;
+  double intended2 = 0, survived = 0, inner = 0;
   for (std::int64_t i = 0; i < rows; ++i) {
     for (std::int64_t j = 0; j < columns; ++j) {
       Wide delta = 0;
@@ -81,12 +81,15 @@ TEST_CASE("every merged element is the nearest value, for all ranks and odd size
       const auto d = static_cast<double>(delta);
       intended2 += d * d;
       survived += d * (merged[at] - base.values[at]);
+      inner += d * base.values[at];
     }
   }
   CHECK(wrong == 0);
   CHECK(sums.elements == rows * columns);
   CHECK(sums.intended2 == Approx(intended2).epsilon(1e-9));
   CHECK(sums.survived == Approx(survived).epsilon(1e-9));
+  CHECK(sums.inner == Approx(inner).epsilon(1e-9).margin(1e-9 * std::sqrt(sums.base2 * intended2)));
+  CHECK(sums.summed2 == sums.intended2);
   // In two pieces, as blocks come.
   std::vector<std::byte> pieces(bytes.size());
   const std::size_t cut = bytes.size() / 13 * 4;
@@ -104,9 +107,7 @@ TEST_CASE("a tie of the sum is decided as the exact value is") {
   for (std::size_t i = 0; i < 4; ++i)
     round_to(DType::BF16, std::span(&one, 1), std::span(base.bytes).subspan(2 * i, 2));
   LowRank change{.rows = 4, .columns = 1};
-  change.add_scale(1, 2);
-  change.right = {1, 1};
-  change.left = {0x1p-8, 0, 0x1p-8, 0x1p-70, 0x1p-8, -0x1p-70, 3 * 0x1p-8, 0};
+  change.add({0x1p-8, 0, 0x1p-8, 0x1p-70, 0x1p-8, -0x1p-70, 3 * 0x1p-8, 0}, {1, 1}, 1);
   std::vector<std::byte> bytes(8);
   const MergeSums sums = merge_rows(
       {.base = &base.view, .out = DType::BF16, .change = &change, .columns = 1}, 0, 4, bytes);
@@ -125,7 +126,7 @@ TEST_CASE("DoRA scales each row to its magnitude") {
   Matrix left = matrix_of({rows, rank}, DType::F32, 0.1, chance);
   Matrix right = matrix_of({rank, columns}, DType::F32, 0.1, chance);
   LowRank change{.rows = rows, .columns = columns};
-  change.add(left.view, false, right.view, false, 2);
+  change.add(Factor::of(left.view), Factor::of(right.view), 2);
   const std::vector<double> magnitude = {1, 2, 3, 0.5, 0, 7};
   std::vector<std::byte> bytes(base.bytes.size());
   (void)merge_rows({.base = &base.view,
@@ -149,8 +150,8 @@ TEST_CASE("factors are turned where they lie the other way, and several stand si
   Matrix left_t = matrix_of({1, 3}, DType::F32, 1, chance),
          right_t = matrix_of({5, 1}, DType::F32, 1, chance);
   LowRank change{.rows = 3, .columns = 5};
-  change.add(left.view, false, right.view, false, 2);
-  change.add(left_t.view, true, right_t.view, true, 3);
+  change.add(Factor::of(left.view), Factor::of(right.view), 2);
+  change.add(Factor::of(left_t.view).turned(), Factor::of(right_t.view).turned(), 3);
   REQUIRE(change.rank() == 3);
   for (std::size_t i = 0; i < 3; ++i) {
     CHECK(change.left[i * 3] == left.values[i * 2]);
@@ -169,7 +170,7 @@ TEST_CASE("what the type can't hold is counted") {
   Matrix left = matrix_of({4, 1}, DType::F32, 1, chance),
          right = matrix_of({1, 4}, DType::F32, 1, chance);
   LowRank change{.rows = 4, .columns = 4};
-  change.add(left.view, false, right.view, false, 1e9);
+  change.add(Factor::of(left.view), Factor::of(right.view), 1e9);
   std::vector<std::byte> bytes(base.bytes.size());
   const MergeSums sums = merge_rows(
       {.base = &base.view, .out = DType::F16, .change = &change, .columns = 4}, 0, 4, bytes);

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What adapters do to one stored weight, as a recipe: factors are widened to f64 when their rows
+// come up and go when they are done, as those of a whole model would not fit the memory.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "loraproof/io/tensor_view.h"
+#include "loraproof/merge/low_rank.h"
+
+namespace loraproof::merge {
+
+/// Adds one adapter's part to a change that is being made.
+using Term = std::function<void(LowRank&)>;
+
+/// What happens to rows [first_row, first_row + rows) of a weight.
+struct Change {
+  std::int64_t first_row = 0;
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::vector<Term> terms;                    ///< summed
+  const io::TensorView* magnitude = nullptr;  ///< DoRA
+  bool magnitude_of_columns = false;          ///< the weight is stored turned, or is an embedding
+  /// Instead of the terms: makes what computes the rows.
+  std::function<std::unique_ptr<RowTransform>()> transform;
+};
+
+/// A change whose factors are in memory.
+struct MadeChange {
+  LowRank low_rank;
+  std::vector<double> magnitude, column_factor;
+  std::unique_ptr<RowTransform> transform;
+
+  /// `base`: the whole weight; read where DoRA needs its column norms. `*this` outlives the result.
+  [[nodiscard]] WeightMerge on(const io::TensorView& base, const Change& change,
+                               io::DType out) const;
+};
+
+[[nodiscard]] MadeChange make_change(const Change& change, const io::TensorView& base);
+
+}  // namespace loraproof::merge
