@@ -3,17 +3,17 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <numeric>
 
 #include "loraproof/quant/dynamic_8bit.h"
+#include "loraproof/quant/working_type.h"
 
 namespace loraproof::quant {
 namespace {
 
-constexpr std::int64_t kBlock = 64;     // values that share a scale
-constexpr std::int64_t kNested = 256;   // scales that share a scale
-constexpr float kSmallest = 1e-38F;     // least divisor (backends/default/ops.py)
+constexpr std::int64_t kBlock = 64;    // values that share a scale
+constexpr std::int64_t kNested = 256;  // scales that share a scale
+constexpr float kSmallest = 1e-38F;    // least divisor (backends/default/ops.py)
 using Levels = std::array<float, 16>;
 
 // Rising values, and the code that each is stored as. NF4: functional.get_4bit_type; FP4: 2 bits of
@@ -34,25 +34,19 @@ constexpr Levels kNf4 = {-1.0F,
                          0.5626170039176941F,
                          0.7229568362236023F,
                          1.0F};
-constexpr Levels kFp4 = {-12.0F / 12, -8.0F / 12, -6.0F / 12,    -4.0F / 12,
-                         -3.0F / 12,  -2.0F / 12, -0.0625F / 12, 0.0F,
-                         0.0F,        0.0625F / 12, 2.0F / 12,   3.0F / 12,
-                         4.0F / 12,   6.0F / 12,  8.0F / 12,     12.0F / 12};
+constexpr Levels kFp4 = {-12.0F / 12, -8.0F / 12,   -6.0F / 12,    -4.0F / 12,
+                         -3.0F / 12,  -2.0F / 12,   -0.0625F / 12, 0.0F,
+                         0.0F,        0.0625F / 12, 2.0F / 12,     3.0F / 12,
+                         4.0F / 12,   6.0F / 12,    8.0F / 12,     12.0F / 12};
 constexpr std::array<std::uint8_t, 16> kFp4Codes = {11, 10, 13, 12, 15, 14, 9, 0,
                                                     8,  1,  6,  7,  4,  5,  2, 3};
-
-// NaN counts as largest, as in torch.
-float largest_magnitude(std::span<const float> values) {
-  std::int32_t largest = 0;
-  for (const float value : values)
-    largest = std::max(largest, std::bit_cast<std::int32_t>(value) & 0x7FFFFFFF);
-  return std::bit_cast<float>(largest);
-}
 
 class BlockwiseFourBit final : public Quantiser {
  public:
   BlockwiseFourBit(const Shape& shape, const FourBitOptions& options)
-      : Quantiser(shape), options_(options), levels_(options.type == FourBitType::Nf4 ? kNf4 : kFp4) {
+      : Quantiser(shape),
+        options_(options),
+        levels_(options.type == FourBitType::Nf4 ? kNf4 : kFp4) {
     for (std::size_t i = 0; i < bounds_.size(); ++i) bounds_[i] = (levels_[i] + levels_[i + 1]) / 2;
     if (needs_survey()) scales_.resize(static_cast<std::size_t>(blocks()));
   }

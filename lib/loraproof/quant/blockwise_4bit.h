@@ -3,9 +3,9 @@
 // csrc/cpu_ops.cpp): blocks of 64 values of the matrix flattened row by row, each divided by its
 // largest magnitude; optionally those magnitudes in 8 bits ("double quantisation").
 //
-// Its CUDA kernels differ where no value is dequantised differently (the code of zeros) and in how a
-// magnitude is rounded to 8 bits: to the nearest of 256 levels, where the CPU code looks up one of
-// 65536 steps.
+// Its CUDA kernels differ where no value is dequantised differently (the code of zeros) and in how
+// a magnitude is rounded to 8 bits: to the nearest of 256 levels, where the CPU code looks up one
+// of 65536 steps.
 #pragma once
 
 #include <memory>

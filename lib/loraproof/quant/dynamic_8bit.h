@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The signed dynamic 8-bit type of bitsandbytes (functional.create_dynamic_map): 1 sign bit, up to 7
-// bits of decimal exponent, the rest linear. Here for the scales of double quantisation.
+// The signed dynamic 8-bit type of bitsandbytes (functional.create_dynamic_map): 1 sign bit, up to
+// 7 bits of decimal exponent, the rest linear. Here for the scales of double quantisation.
 #pragma once
 
 #include <array>

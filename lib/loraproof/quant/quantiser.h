@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Simulation of one weight matrix quantised by one scheme: what a library would store, and the
-// values it would compute with. Bit-exact with the library that the scheme names (scheme.h), on CPU;
-// tests/live/quant_live.py compares. Rows are handed over in blocks, so that a matrix never has to
-// be in memory. No libtorch.
+// values it would compute with. Bit-exact with the library that the scheme names (scheme.h), on
+// CPU; tests/live/quant_live.py compares. Rows are handed over in blocks, so that a matrix never
+// has to be in memory. No libtorch.
 //
 //   auto quantiser = find_scheme("nf4").make({rows, columns, io::DType::BF16});
 //   if (quantiser->needs_survey()) for (each block) quantiser->survey(first_row, bytes);
