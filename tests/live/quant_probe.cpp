@@ -62,8 +62,7 @@ Json answer(const Json& request) {
   const std::string prefix = request["output"].get<std::string>();
   const std::int64_t step = quantiser->row_step();
   const std::int64_t rows = (request["block_rows"].get<std::int64_t>() + step - 1) / step * step;
-  const std::size_t row_bytes =
-      static_cast<std::size_t>(shape.columns) * io::size_of(shape.dtype);
+  const std::size_t row_bytes = static_cast<std::size_t>(shape.columns) * io::size_of(shape.dtype);
   const std::size_t result_row_bytes =
       static_cast<std::size_t>(shape.columns) * io::size_of(quantiser->result_dtype());
   std::vector<std::byte> values(static_cast<std::size_t>(shape.rows) * result_row_bytes);
@@ -73,8 +72,8 @@ Json answer(const Json& request) {
   const auto each_block = [&](auto visit) {
     for (std::int64_t row = 0; row < shape.rows; row += rows) {
       const auto count = static_cast<std::size_t>(std::min(rows, shape.rows - row));
-      visit(row, std::span(input).subspan(static_cast<std::size_t>(row) * row_bytes,
-                                          count * row_bytes),
+      visit(row,
+            std::span(input).subspan(static_cast<std::size_t>(row) * row_bytes, count * row_bytes),
             std::span(values).subspan(static_cast<std::size_t>(row) * result_row_bytes,
                                       count * result_row_bytes));
     }

@@ -3,7 +3,7 @@
 // int8_vectorwise_quant without outliers): cast to F16, then each row divided by its largest
 // magnitude / 127.
 //
-// Its CUDA kernel has one rounding less in the inverse of that: of 100,000 codes, some lie one beside.
+// Its CUDA kernel was not compared.
 //
 // Only the weights. At run time rows of inputs are quantised alike, and columns with an input of 6
 // or more are multiplied in F16: nothing of that is here.
