@@ -5,8 +5,8 @@
     python3 tests/oracles/quant_values.py > golden/values/quant_schemes.json
 
 The libraries are called by tests/live/quant_*.py, which also compare larger matrices; nothing here comes
-from loraproof. Numbers are the hexadecimal bytes of little-endian arrays. The matrix in tiles is the
-first one repeated, row r times 2^(r * 7 % 5 - 2); of it there are only digests.
+from loraproof. Numbers are the hexadecimal bytes of little-endian arrays. Of larger matrices, which the
+test makes as `larger` and `in_tiles` do, there are digests; in those of values -0 is 0.
 """
 import hashlib
 import importlib
@@ -34,7 +34,21 @@ def inputs():
     return {"mixed": mixed.bfloat16(), "row": row.half(), "short rows": odd}
 
 
+def larger(dtype):
+    """[128, 512]: sums of three 12-bit numbers of a congruential generator, row r times 2^(r * 7 % 5 - 2)."""
+    state, values = 1, []
+    for row in range(128):
+        for _ in range(512):
+            total = 0
+            for _ in range(3):
+                state = (state * 1664525 + 1013904223) % 2**32
+                total += state >> 20
+            values.append((total - 6143) / 65536 * 2.0 ** (row * 7 % 5 - 2))
+    return torch.tensor(values, dtype=torch.float32).reshape(128, 512).to(dtype)
+
+
 def in_tiles(matrix):
+    """[128, 256]: the two rows repeated, row r times 2^(r * 7 % 5 - 2)."""
     rows = [matrix[r % 2] * 2.0 ** (r * 7 % 5 - 2) for r in range(128)]
     return torch.stack(rows)
 
@@ -54,10 +68,10 @@ def case(oracle, name, weight):
         return {"input": name, "refused": True}
     large = weight.numel() > 1024
     known = {"input": name, "dtype": DTYPES[result["values"].dtype], "bytes": result["bytes"]}
-    for part in ("codes", "values"):
-        known[part] = (digest if large else hexadecimal)(result[part])
-    for part in ("scales", "scale_codes", "zeros", "tensor_scales"):
-        if part in result:
+    for part in ("codes", "values", "scales", "scale_codes", "zeros", "tensor_scales"):
+        if part in result and large:
+            known[part] = digest(result[part] + 0.0 if part == "values" else result[part])
+        elif part in result:
             known[part] = hexadecimal(result[part])
     if result.get("stored_as"):
         known["stored_as"] = result["stored_as"]
@@ -69,9 +83,10 @@ def main():
     for module in MODULES:
         schemes |= importlib.import_module(module).SCHEMES
     matrices = inputs()
+    large = {"larger BF16": larger(torch.bfloat16), "larger F32": larger(torch.float32)}
     cases = {}
     for scheme, oracle in schemes.items():
-        chosen = dict(matrices)
+        chosen = matrices | large
         if scheme == "fp8-block":
             chosen["in tiles"] = in_tiles(matrices["mixed"])
         cases[scheme] = [case(oracle, name, weight) for name, weight in chosen.items()]
