@@ -23,7 +23,8 @@
 
 namespace loraproof::quant {
 
-/// Of a weight as stored: [O, I] in rows of I; other ranks are taken as rows of the last dimension.
+/// Of the weight of one linear layer, [O, I] in rows of I: what a library quantises. A stack of
+/// experts is as many matrices, and a weight that a model stores as [I, O] is transposed before.
 struct Shape {
   std::int64_t rows = 0;
   std::int64_t columns = 0;
@@ -40,7 +41,7 @@ struct Tally {
 
 /// What the library would store, rows appended in the order they come. Unpacked, except for GGUF.
 struct Stored {
-  std::vector<std::uint8_t> codes;        ///< one a value, its bit pattern; GGUF: the file's blocks
+  std::vector<std::uint8_t> codes;        ///< bit pattern of each value; GGUF: the file's blocks
   std::vector<float> scales;              ///< one a block, group, row or tensor, as multiplied with
   std::vector<std::uint8_t> scale_codes;  ///< nf4-dq, fp4-dq, nvfp4 and mxfp4: of the scales
   std::vector<std::int8_t> zeros;         ///< asymmetric integers: one a group
@@ -75,8 +76,8 @@ class Quantiser {
   /// is dequantised.
   [[nodiscard]] virtual bool needs_survey() const { return false; }
   void survey(std::int64_t first_row, std::span<const std::byte> rows);
-  /// Of the whole tensor, after the survey: nf4-dq, fp4-dq {offset, nested absmax...}, nvfp4
-  /// {global scale}. Otherwise empty.
+  /// Of the whole tensor, after the survey: nf4-dq, fp4-dq {offset, nested absmax...}, fp8-tensor
+  /// {scale}, nvfp4 {global scale}. Otherwise empty.
   [[nodiscard]] virtual std::vector<float> tensor_scales() const { return {}; }
 
   /// The values that the library computes with, in result_dtype(), one for each of `rows`.

@@ -3,9 +3,11 @@
 // weights, misuse is an internal Error; and values by hand for some.
 #include "loraproof/quant/quantiser.h"
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <random>
+#include <thread>
 
 #include "loraproof/core/error.h"
 #include "support/catch.h"
@@ -54,6 +56,30 @@ TEST_CASE("a matrix in blocks of rows gives what it gives at once") {
     CHECK(whole.stored.zeros == parts.stored.zeros);
     CHECK(whole.tally.values == 256 * 512);
     CHECK(whole.tally.clipped == parts.tally.clipped);
+  }
+}
+
+TEST_CASE("rows dequantised by several threads at once are those of one") {
+  const Matrix matrix = normal_matrix(256, 256, io::DType::BF16);
+  for (const char* scheme : {"nf4-dq", "int4", "fp8-block", "nvfp4", "q4_k"}) {
+    INFO(scheme);
+    const auto quantiser = find_scheme(scheme).make(matrix.shape);
+    const Result alone = quantise(*quantiser, matrix, 256);
+    const std::size_t half = alone.values.size() / 2 * io::size_of(quantiser->result_dtype());
+    std::vector<std::byte> out(2 * half);
+    std::array<Tally, 2> tallies;
+    const auto work = [&](std::size_t i) {
+      const auto first = static_cast<std::int64_t>(128 * i);
+      quantiser->dequantise(first, matrix.rows(first, 128), std::span(out).subspan(i * half, half),
+                            tallies[i]);
+    };
+    std::thread other(work, 1);
+    work(0);
+    other.join();
+    std::vector<float> values(alone.values.size());
+    io::widen(quantiser->result_dtype(), out, values);
+    CHECK(values == alone.values);
+    CHECK(tallies[0].values + tallies[1].values == alone.tally.values);
   }
 }
 
