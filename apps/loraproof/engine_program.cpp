@@ -16,6 +16,7 @@
 #include "loraproof/commands/errors.h"
 #include "loraproof/commands/inspect_adapter.h"
 #include "loraproof/commands/merge_golden.h"
+#include "loraproof/commands/quantcheck.h"
 #include "loraproof/commands/validate.h"
 
 namespace loraproof::commands {
@@ -73,6 +74,7 @@ void let_idle_threads_sleep() {
 report::Report validate(const ValidateOptions&, Context&) { become_engine(); }
 report::Report record(const ValidateOptions&, Context&) { become_engine(); }
 report::Report merge_golden(const MergeOptions&, Context&) { become_engine(); }
+report::Report quantcheck(const QuantcheckOptions&, Context&) { become_engine(); }
 report::Report inspect(const InspectOptions& options, Context&) {
   if (!options.base) return inspect_adapter(options);
   become_engine();

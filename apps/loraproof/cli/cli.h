@@ -46,6 +46,7 @@ struct Subcommand {
 RunCommand add_validate(CLI::App& app);
 RunCommand add_inspect(CLI::App& app);
 RunCommand add_drift(CLI::App& app);
+RunCommand add_quantcheck(CLI::App& app);
 RunCommand add_merge(CLI::App& app);
 PrintCommand add_explain(CLI::App& app);
 

@@ -32,29 +32,6 @@ Percentiles percentiles(std::vector<double> values) {
           .maximum = values.back()};
 }
 
-Mean mean_of(std::span<const double> values, std::span<const std::int64_t> prompt) {
-  const auto n = static_cast<double>(values.size());
-  Mean mean;
-  for (const double value : values) mean.value += value / n;
-  double squares = 0, between = 0, prompts = 0;
-  for (std::size_t begin = 0; begin < values.size();) {
-    double sum = 0;
-    std::size_t end = begin;
-    for (; end < values.size() && prompt[end] == prompt[begin]; ++end) {
-      const double off = values[end] - mean.value;
-      squares += off * off;
-      sum += off;
-    }
-    between += sum * sum;
-    ++prompts;
-    begin = end;
-  }
-  mean.token_error = n > 1 ? std::sqrt(squares / n / (n - 1)) : 0;
-  mean.error = prompts > 1 ? std::sqrt(between * prompts / (prompts - 1)) / n
-                           : std::numeric_limits<double>::quiet_NaN();
-  return mean;
-}
-
 double correlation(std::span<const double> a, std::span<const double> b) {
   const auto n = static_cast<double>(a.size());
   double mean_a = 0, mean_b = 0, aa = 0, bb = 0, ab = 0;
@@ -111,6 +88,29 @@ TokenDivergence token_divergence(const LogitRow& base, const LogitRow& other, st
           .same_top = base.best == other.best};
 }
 
+Mean clustered_mean(std::span<const double> values, std::span<const std::int64_t> prompt) {
+  const auto n = static_cast<double>(values.size());
+  Mean mean;
+  for (const double value : values) mean.value += value / n;
+  double squares = 0, between = 0, prompts = 0;
+  for (std::size_t begin = 0; begin < values.size();) {
+    double sum = 0;
+    std::size_t end = begin;
+    for (; end < values.size() && prompt[end] == prompt[begin]; ++end) {
+      const double off = values[end] - mean.value;
+      squares += off * off;
+      sum += off;
+    }
+    between += sum * sum;
+    ++prompts;
+    begin = end;
+  }
+  mean.token_error = n > 1 ? std::sqrt(squares / n / (n - 1)) : 0;
+  mean.error = prompts > 1 ? std::sqrt(between * prompts / (prompts - 1)) / n
+                           : std::numeric_limits<double>::quiet_NaN();
+  return mean;
+}
+
 double DivergenceSummary::ppl_ratio() const { return std::exp(log_ratio.value); }
 
 DivergenceSummary summarise(std::span<const TokenDivergence> tokens,
@@ -127,20 +127,20 @@ DivergenceSummary summarise(std::span<const TokenDivergence> tokens,
     summary.prompts += i == 0 || prompt[i] != prompt[i - 1] ? 1 : 0;
   const auto nll = column([](const auto& t) { return t.nll; });
   const auto nll_base = column([](const auto& t) { return t.nll_base; });
-  summary.ppl = std::exp(mean_of(nll, prompt).value);
-  summary.ppl_base = std::exp(mean_of(nll_base, prompt).value);
+  summary.ppl = std::exp(clustered_mean(nll, prompt).value);
+  summary.ppl_base = std::exp(clustered_mean(nll_base, prompt).value);
   summary.correlation = correlation(nll, nll_base);
-  summary.log_ratio = mean_of(column([](const auto& t) { return t.nll - t.nll_base; }), prompt);
+  summary.log_ratio = clustered_mean(column([](const auto& t) { return t.nll - t.nll_base; }), prompt);
   const auto kld = column([](const auto& t) { return t.kld; });
-  summary.kld = mean_of(kld, prompt);
+  summary.kld = clustered_mean(kld, prompt);
   summary.kld_percentiles = percentiles(kld);
   const auto delta_p = column([](const auto& t) { return t.delta_p(); });
-  summary.delta_p = mean_of(delta_p, prompt);
+  summary.delta_p = clustered_mean(delta_p, prompt);
   summary.delta_p_percentiles = percentiles(delta_p);
   for (const double value : delta_p)
     summary.rms_delta_p += value * value / static_cast<double>(delta_p.size());
   summary.rms_delta_p = std::sqrt(summary.rms_delta_p);
-  summary.same_top = mean_of(column([](const auto& t) { return t.same_top ? 1.0 : 0.0; }), prompt);
+  summary.same_top = clustered_mean(column([](const auto& t) { return t.same_top ? 1.0 : 0.0; }), prompt);
   return summary;
 }
 

@@ -36,6 +36,10 @@ struct Mean {
   double error = 0;
 };
 
+/// `prompt[i]` says which prompt value i belongs to; values of a prompt stand together.
+[[nodiscard]] Mean clustered_mean(std::span<const double> values,
+                                  std::span<const std::int64_t> prompt);
+
 struct Percentiles {
   double minimum = 0, p1 = 0, p5 = 0, p10 = 0, median = 0, p90 = 0, p95 = 0, p99 = 0, p999 = 0,
          maximum = 0;

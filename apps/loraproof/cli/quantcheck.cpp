@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/commands/quantcheck.h"
+
+#include <memory>
+
+#include "cli/cli.h"
+
+namespace loraproof::cli {
+
+RunCommand add_quantcheck(CLI::App& app) {
+  struct Flags {
+    commands::QuantcheckOptions options;
+    std::string memory;
+  };
+  auto flags = std::make_shared<Flags>();
+  commands::QuantcheckOptions& options = flags->options;
+  app.add_option("--base", options.base,
+                 "Base model in 16 bit: a Hugging Face folder, or org/name in the local cache")
+      ->type_name("DIR")
+      ->required();
+  app.add_option("--adapter", options.adapter, "PEFT adapter")->type_name("[NAME=]DIR")->required();
+  app.add_option("--golden", options.golden,
+                 "Golden suite: a folder with suite.yaml, or prompts.jsonl")
+      ->type_name("DIR")
+      ->required();
+  app.add_option("--scheme", options.schemes,
+                 "Quantisation schemes to simulate, separated by commas (docs/quantisation.md)")
+      ->type_name("NAME,...")
+      ->delimiter(',')
+      ->required();
+  app.add_option("--deployment", options.orders,
+                 "Orders to run: A quantised base + adapter, B merged, then quantised, C merged in "
+                 "16 bit, D merged into the quantised base")
+      ->type_name("A,B,C,D")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"A", "B", "C", "D"}))
+      ->capture_default_str();
+  app.add_option("--gate", options.gated, "Those of them that decide the exit code")
+      ->type_name("A,...")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"A", "B", "C", "D"}))
+      ->capture_default_str();
+  app.add_option("--trained-on", options.trained_on,
+                 "Scheme that the base was in while the adapter was trained (QLoRA: nf4)")
+      ->type_name("NAME");
+  app.add_option("--adapter-dtype", options.adapter_dtype,
+                 "What the server casts the adapter's matrices to")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({"fp32", "bf16", "fp16", "fp8", "int8", "q8_0"}));
+  app.add_option("--keep", options.keep,
+                 "Modules that stay in 16 bit beside the library's own, by the last part of their "
+                 "names, separated by commas")
+      ->type_name("MODULE,...")
+      ->delimiter(',');
+  app.add_option("--seed", options.seed, "Seed of the bootstrap intervals")->capture_default_str();
+  add_engine_flags(app, options.engine, flags->memory);
+  add_policy_flags(app, options.policy);
+  return [flags](commands::Context& context) {
+    if (!flags->memory.empty()) flags->options.engine.memory_bytes = parse_size(flags->memory);
+    return commands::quantcheck(flags->options, context);
+  };
+}
+
+}  // namespace loraproof::cli

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// The lanes of a quantcheck: the reference, the base alone, and for each scheme the base alone and
+// every order of quantising and merging.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "loraproof/commands/golden_job.h"
+#include "loraproof/deploy/deployment.h"
+#include "loraproof/engine/lane.h"
+#include "loraproof/golden/lane_divergence.h"
+#include "loraproof/quant/scheme.h"
+
+namespace loraproof::commands {
+
+struct QuantLane {
+  const quant::Scheme* scheme = nullptr;  ///< null: none (C)
+  std::optional<deploy::Order> order;     ///< nothing: the base alone
+  engine::Lane lane;
+  const deploy::Deployment* deployment = nullptr;  ///< null: weights as stored
+  std::size_t against = 0;                         ///< place of the lane that it is compared with
+  std::size_t base_alone = 0;  ///< place of the same scheme's lane without the adapter; 0: none
+
+  /// "nf4 A", "C", "nf4 base".
+  [[nodiscard]] std::string name() const;
+  /// "nf4", or "16 bit".
+  [[nodiscard]] std::string scheme_name() const;
+};
+
+struct QuantLaneOptions {
+  std::vector<const quant::Scheme*> schemes;
+  std::vector<deploy::Order> orders;
+  const quant::Scheme* trained_on = nullptr;
+  std::string adapter_dtype;  ///< "": as it is
+  std::vector<std::string> keep;
+};
+
+/// Places of the reference and of the base without the adapter.
+inline constexpr std::size_t kReferenceLane = 0;
+inline constexpr std::size_t kBaseLane = 1;
+
+class QuantLanes {
+ public:
+  /// The job's first adapter. `job` must outlive the lanes.
+  QuantLanes(const GoldenJob& job, const QuantLaneOptions& options);
+
+  [[nodiscard]] const std::deque<QuantLane>& lanes() const { return lanes_; }
+  [[nodiscard]] std::vector<golden::ComparedLane> compared() const;
+
+ private:
+  const deploy::Deployment* make(deploy::Order order, const quant::Scheme* scheme,
+                                 bool with_adapter);
+  void add_scheme(const quant::Scheme& scheme, const std::vector<deploy::Order>& orders);
+  void add(const quant::Scheme* scheme, std::optional<deploy::Order> order,
+           const deploy::Deployment* deployment, std::size_t against, std::size_t base_alone);
+
+  const GoldenJob& job_;
+  QuantLaneOptions options_;
+  adapter::PatchSet patches_;  // of the adapter as it is
+  adapter::PatchSet cast_;     // as a server casts it
+  std::deque<deploy::Deployment> deployments_;
+  std::deque<QuantLane> lanes_;
+};
+
+/// The base's type of weights in the checkpoint.
+[[nodiscard]] at::ScalarType stored_type(const io::Checkpoint& base);
+
+}  // namespace loraproof::commands

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/commands/quant_measures.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+
+#include "loraproof/report/numbers.h"
+
+namespace loraproof::commands {
+namespace {
+
+using report::format_number;
+using report::Measure;
+using report::Outcome;
+
+// Of a normal distribution, two-sided 95 %.
+constexpr double kNormal = 1.959963984540054;
+
+std::optional<report::Interval> interval_of(const stats::Mean& mean, double least) {
+  if (!std::isfinite(mean.error)) return std::nullopt;
+  return report::Interval{std::max(least, mean.value - kNormal * mean.error),
+                          mean.value + kNormal * mean.error};
+}
+
+deploy::WeightDamage total_damage(const QuantLane& lane) {
+  deploy::WeightDamage total;
+  if (lane.deployment == nullptr) return total;
+  for (const auto& [module, damage] : lane.deployment->damage()) total += damage;
+  return total;
+}
+
+Measure kld(const LaneFigures& lane, double floor) {
+  stats::Mean beyond = lane.answers.kld;
+  beyond.value = std::max(0.0, beyond.value - floor);
+  return {.id = "quant.kld",
+          .subject = lane.lane->name(),
+          .value = beyond.value,
+          .interval = interval_of(beyond, 0),
+          .n = lane.answers.prompts,
+          .message = fmt::format(
+              "mean KLD(reference || {}) over {} answer tokens, beyond the noise of {}: the base "
+              "alone accounts for {}, PPL ratio {}",
+              lane.lane->name(), lane.answers.tokens, format_number(floor),
+              lane.own ? format_number(lane.answers.kld.value - lane.own->value) : "none of it",
+              format_number(lane.answers.ppl_ratio())),
+          .hint =
+              "deploy in a higher precision, or keep the modules that cost most in 16 bit "
+              "(--keep; metrics.layers ranks them)",
+          .report_only = !lane.gated};
+}
+
+Measure same_top(const LaneFigures& lane) {
+  return {.id = "quant.same_top",
+          .subject = lane.lane->name(),
+          .value = lane.answers.same_top.value,
+          .interval = interval_of(lane.answers.same_top, 0),
+          .n = lane.answers.prompts,
+          .message = fmt::format("answer tokens that both prefer; {} of {} greedy answers are "
+                                 "others",
+                                 lane.diverged, lane.answers.prompts),
+          .hint = "look at the prompts that diverge: other words for the same are no harm",
+          .report_only = !lane.gated};
+}
+
+Measure flips(const LaneFigures& lane, const report::Policy& policy) {
+  Measure measure{.id = "quant.flips", .subject = lane.lane->name()};
+  measure.report_only = !lane.gated;
+  if (!lane.outcomes || lane.outcomes->flips.n == 0) {
+    measure.outcome = Outcome::Skipped;
+    measure.message = "no prompt of the suite expects anything";
+    return measure;
+  }
+  const stats::Flips& flips = lane.outcomes->flips;
+  const double level = policy.number("golden.alpha");
+  const double p = stats::mcnemar_p(flips);
+  measure.value = flips.excess();
+  measure.n = flips.n;
+  measure.significance = report::Significance{.p = p, .level = level};
+  measure.message = fmt::format("{} answers became wrong and {} right, of {} (McNemar p {})",
+                                flips.lost, flips.gained, flips.n, format_number(p));
+  measure.hint = "deploy in a higher precision; prompts[] has the answers that flipped";
+  return measure;
+}
+
+Measure overflow(const LaneFigures& lane) {
+  const deploy::WeightDamage damage = total_damage(*lane.lane);
+  const std::int64_t bad = damage.tally.overflowed + damage.tally.non_finite;
+  return {.id = "quant.overflow",
+          .subject = lane.lane->name(),
+          .value = static_cast<double>(bad),
+          .n = damage.tally.values,
+          .message = fmt::format("{} weights overflow or are no numbers; {} were clipped", bad,
+                                 damage.tally.clipped),
+          .hint = "use a type with more range (bf16), or keep those modules (--keep)",
+          .outcome = bad == 0 ? Outcome::Pass : Outcome::Fail,
+          .report_only = !lane.gated};
+}
+
+Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+Json mean_json(const stats::Mean& mean) {
+  return {{"mean", number(mean.value)},
+          {"error", number(mean.error)},
+          {"token_error", number(mean.token_error)}};
+}
+
+Json percentiles_json(const stats::Percentiles& p) {
+  return {{"minimum", number(p.minimum)}, {"1%", number(p.p1)},         {"5%", number(p.p5)},
+          {"10%", number(p.p10)},         {"median", number(p.median)}, {"90%", number(p.p90)},
+          {"95%", number(p.p95)},         {"99%", number(p.p99)},       {"99.9%", number(p.p999)},
+          {"maximum", number(p.maximum)}};
+}
+
+Json summary_json(const stats::DivergenceSummary& summary) {
+  return {{"tokens", summary.tokens},
+          {"ppl", number(summary.ppl)},
+          {"ppl_base", number(summary.ppl_base)},
+          {"ppl_ratio", number(summary.ppl_ratio())},
+          {"ppl_correlation", number(summary.correlation)},
+          {"ln_ppl_ratio", mean_json(summary.log_ratio)},
+          {"kld", mean_json(summary.kld)},
+          {"kld_percentiles", percentiles_json(summary.kld_percentiles)},
+          {"delta_p", mean_json(summary.delta_p)},
+          {"delta_p_percentiles", percentiles_json(summary.delta_p_percentiles)},
+          {"rms_delta_p", number(summary.rms_delta_p)},
+          {"same_top", mean_json(summary.same_top)}};
+}
+
+// Of the difference of two lanes' KLD over the same tokens.
+stats::Mean difference(const LaneFigures& a, const LaneFigures& b) {
+  std::vector<double> values(a.answer_kld.size());
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = a.answer_kld[i] - b.answer_kld[i];
+  return stats::clustered_mean(values, a.answer_prompt);
+}
+
+}  // namespace
+
+Measures quant_measures(const LaneFigures& lane, double floor, const report::Policy& policy) {
+  Measures measures = {kld(lane, floor), same_top(lane), flips(lane, policy)};
+  if (lane.lane->scheme != nullptr) measures.push_back(overflow(lane));
+  return measures;
+}
+
+report::Measure order_measure(const std::string& scheme,
+                              const std::vector<const LaneFigures*>& lanes) {
+  Measure measure{.id = "quant.order", .subject = scheme, .outcome = Outcome::Pass};
+  std::vector<const LaneFigures*> sorted = lanes;
+  std::ranges::sort(sorted, {}, [](const LaneFigures* l) { return l->answers.kld.value; });
+  const LaneFigures& best = *sorted.front();
+  std::string others;
+  bool told_apart = true;
+  for (std::size_t i = 1; i < sorted.size(); ++i) {
+    const stats::Mean more = difference(*sorted[i], best);
+    const double low = more.value - kNormal * more.error;
+    told_apart = told_apart && low > 0;
+    others += fmt::format("{}{} has {} more [{}, {}]", i == 1 ? "" : ", ", sorted[i]->lane->name(),
+                          format_number(more.value), format_number(low),
+                          format_number(more.value + kNormal * more.error));
+  }
+  measure.value = best.answers.kld.value;
+  measure.n = best.answers.prompts;
+  if (sorted.size() == 1) {
+    measure.message = fmt::format("{} was the only order that was run", best.lane->name());
+  } else if (told_apart) {
+    measure.message = fmt::format("{} does least damage: KLD {}; {}", best.lane->name(),
+                                  format_number(best.answers.kld.value), others);
+  } else {
+    measure.message = fmt::format("the orders can't be told apart: {} has KLD {}; {}",
+                                  best.lane->name(), format_number(best.answers.kld.value), others);
+  }
+  return measure;
+}
+
+Json scheme_metrics(const LaneFigures& lane) {
+  const QuantLane& which = *lane.lane;
+  const deploy::WeightDamage damage = total_damage(which);
+  Json flips = nullptr;
+  if (lane.outcomes) {
+    flips = {{"right_to_wrong", lane.outcomes->flips.lost},
+             {"wrong_to_right", lane.outcomes->flips.gained},
+             {"n", lane.outcomes->flips.n},
+             {"p", number(stats::mcnemar_p(lane.outcomes->flips))}};
+  }
+  return {{"scheme", which.scheme_name()},
+          {"deployment", which.order ? Json(deploy::name_of(*which.order)) : Json("base alone")},
+          {"source", "simulated"},
+          {"gated", lane.gated},
+          {"bytes", damage.bytes},
+          {"kld_mean", number(lane.answers.kld.value)},
+          {"kld_p99", number(lane.answers.kld_percentiles.p99)},
+          {"same_top", number(lane.answers.same_top.value)},
+          {"ppl_ratio", number(lane.answers.ppl_ratio())},
+          {"flips", std::move(flips)},
+          {"embedding_cosine", number(lane.embedding_cosine)},
+          {"embedding_l2", number(lane.embedding_l2)},
+          {"diverged", lane.diverged},
+          {"own_damage", lane.own ? mean_json(*lane.own) : Json(nullptr)},
+          {"rho", number(damage.rho())},
+          {"noise", number(damage.noise())},
+          {"sqnr_db", number(damage.sqnr())},
+          {"answers", summary_json(lane.answers)},
+          {"prompts", summary_json(lane.prompts)}};
+}
+
+Json quant_module_metrics(const LaneFigures& lane) {
+  Json rows = Json::array();
+  if (lane.lane->deployment == nullptr) return rows;
+  for (const auto& [module, damage] : lane.lane->deployment->damage()) {
+    rows.push_back({{"module", module},
+                    {"scheme", lane.lane->scheme_name()},
+                    {"deployment", deploy::name_of(*lane.lane->order)},
+                    {"rho", number(damage.rho())},
+                    {"noise", number(damage.noise())},
+                    {"sqnr_db", number(damage.sqnr())},
+                    {"bytes", damage.bytes},
+                    {"clipped", damage.tally.clipped},
+                    {"overflowed", damage.tally.overflowed}});
+  }
+  return rows;
+}
+
+}  // namespace loraproof::commands

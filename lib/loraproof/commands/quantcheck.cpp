@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loraproof/commands/quantcheck.h"
+
+#include <ATen/ATen.h>
+#include <algorithm>
+#include <fmt/format.h>
+#include <map>
+#include <utility>
+
+#include "loraproof/adapter/digest.h"
+#include "loraproof/commands/golden_job.h"
+#include "loraproof/commands/inputs.h"
+#include "loraproof/commands/lanes.h"
+#include "loraproof/commands/live_reference.h"
+#include "loraproof/commands/outcomes.h"
+#include "loraproof/commands/quant_lanes.h"
+#include "loraproof/commands/quant_measures.h"
+#include "loraproof/core/error.h"
+#include "loraproof/engine/decode.h"
+
+namespace loraproof::commands {
+namespace {
+
+using deploy::Order;
+
+Order order_of(const std::string& name) {
+  const std::map<std::string_view, Order> orders = {{"A", Order::QuantisedBase},
+                                                    {"B", Order::MergedThenQuantised},
+                                                    {"C", Order::Merged},
+                                                    {"D", Order::MergedIntoQuantised}};
+  return orders.at(name);  // the command line takes no others
+}
+
+QuantLaneOptions lane_options(const QuantcheckOptions& options) {
+  QuantLaneOptions made{.adapter_dtype = options.adapter_dtype, .keep = options.keep};
+  for (const std::string& name : options.schemes) {
+    const quant::Scheme* scheme = &quant::find_scheme(name);
+    if (std::ranges::find(made.schemes, scheme) == made.schemes.end())
+      made.schemes.push_back(scheme);
+  }
+  for (const std::string& name : options.orders) made.orders.push_back(order_of(name));
+  for (const std::string& name : options.gated) {
+    if (std::ranges::find(options.orders, name) != options.orders.end()) continue;
+    throw usage_error({.id = "quantcheck.gate",
+                       .message = "an order that is gated must be run",
+                       .where = "--gate",
+                       .expected = "one of --deployment",
+                       .found = name});
+  }
+  if (!options.trained_on.empty()) made.trained_on = &quant::find_scheme(options.trained_on);
+  return made;
+}
+
+ValidateOptions validate_options(const QuantcheckOptions& options) {
+  return {.base = options.base,
+          .adapters = {options.adapter},
+          .golden = options.golden,
+          .against = "same",
+          .seed = options.seed,
+          .engine = options.engine,
+          .policy = options.policy};
+}
+
+double mean(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value / static_cast<double>(values.size());
+  return sum;
+}
+
+class Quantchecker {
+ public:
+  Quantchecker(const QuantcheckOptions& options, Context& context)
+      : options_(options),
+        context_(context),
+        lane_options_(lane_options(options)),
+        validate_options_(validate_options(options)),
+        job_(open_job(validate_options_)),
+        report_(begin_report(job_, "quantcheck")) {}
+
+  report::Report run() {
+    judge(job_.adapter_measures());
+    if (gate_fails(report_.checks)) return std::move(report_);
+    const TextInput text = job_.open_text();
+    const auto prompt_ids = tokenise(job_.suite, text);
+    engine::LayerStore store = job_.store(job_.compute, nullptr);
+    reference_ =
+        live_reference({.job = job_, .text = text, .prompt_ids = prompt_ids, .tool = report_.tool},
+                       store, context_.progress);
+    const QuantLanes lanes(job_, lane_options_);
+    const auto figures = sweep(lanes, store);
+    for (const LaneFigures& lane : figures) {
+      if (lane.lane->order) judge(quant_measures(lane, reference_.floor.kl_answer, job_.policy));
+    }
+    judge_orders(figures);
+    fill_metrics(figures);
+    return std::move(report_);
+  }
+
+ private:
+  std::vector<LaneFigures> sweep(const QuantLanes& lanes, engine::LayerStore& store) {
+    const auto compared = lanes.compared();
+    auto found = golden::diverge(store, {.sequences = reference_.sequences, .lanes = compared},
+                                 context_.progress);
+    std::vector<LaneFigures> figures;
+    // Without the two lanes that others are compared with.
+    for (std::size_t i = kBaseLane + 1; i < found.size(); ++i) {
+      figures.push_back(figures_of(lanes.lanes()[i], found[i], found[lanes.lanes()[i].against]));
+    }
+    for (LaneFigures& lane : figures) {
+      if (!lane.lane->order || lane.lane->base_alone == 0) continue;
+      const LaneFigures& alone = figures[lane.lane->base_alone - kBaseLane - 1];
+      std::vector<double> own(lane.answer_kld.size());
+      for (std::size_t i = 0; i < own.size(); ++i)
+        own[i] = lane.answer_kld[i] - alone.answer_kld[i];
+      lane.own = stats::clustered_mean(own, lane.answer_prompt);
+    }
+    return figures;
+  }
+
+  LaneFigures figures_of(const QuantLane& lane, const golden::LaneDivergence& found,
+                         const golden::LaneDivergence& against) const {
+    LaneFigures figures{.lane = &lane};
+    figures.gated = lane.order && std::ranges::find(options_.gated, deploy::name_of(*lane.order)) !=
+                                      options_.gated.end();
+    const golden::RowPlaces places = golden::row_places(reference_.sequences);
+    std::vector<stats::TokenDivergence> answers, prompts;
+    std::vector<std::int64_t> prompt_of;
+    std::vector<bool> diverged(reference_.sequences.size());
+    for (std::size_t i = 0; i < found.tokens.size(); ++i) {
+      if (!places.is_answer[i]) {
+        prompts.push_back(found.tokens[i]);
+        prompt_of.push_back(places.prompt[i]);
+        continue;
+      }
+      answers.push_back(found.tokens[i]);
+      figures.answer_prompt.push_back(places.prompt[i]);
+      figures.answer_kld.push_back(found.tokens[i].kld);
+      if (static_cast<double>(found.gap[i]) < -tie_margin())
+        diverged[static_cast<std::size_t>(places.prompt[i])] = true;
+    }
+    figures.answers = stats::summarise(answers, figures.answer_prompt);
+    figures.prompts = stats::summarise(prompts, prompt_of);
+    figures.diverged = std::ranges::count(diverged, true);
+    add_embeddings(figures, found, against);
+    return figures;
+  }
+
+  [[nodiscard]] double tie_margin() const {
+    return std::max(reference_.floor.margin, job_.policy.number("golden.tie_margin"));
+  }
+
+  static void add_embeddings(LaneFigures& figures, const golden::LaneDivergence& found,
+                             const golden::LaneDivergence& against) {
+    const at::Tensor now = found.embeddings.last, then = against.embeddings.last;
+    figures.embedding_cosine = at::cosine_similarity(now, then, 1).mean().item<double>();
+    const at::Tensor distance = at::linalg_vector_norm(now - then, 2, at::IntArrayRef{1}) /
+                                at::linalg_vector_norm(then, 2, at::IntArrayRef{1});
+    figures.embedding_l2 = distance.mean().item<double>();
+  }
+
+  void judge_orders(const std::vector<LaneFigures>& figures) {
+    std::map<const quant::Scheme*, std::vector<const LaneFigures*>> by_scheme;
+    for (const LaneFigures& lane : figures) {
+      if (lane.lane->order && lane.lane->scheme != nullptr)
+        by_scheme[lane.lane->scheme].push_back(&lane);
+    }
+    for (const quant::Scheme* scheme : lane_options_.schemes) {
+      if (by_scheme.contains(scheme))
+        judge({order_measure(std::string(scheme->name), by_scheme.at(scheme))});
+    }
+  }
+
+  void fill_metrics(const std::vector<LaneFigures>& figures) {
+    Json schemes = Json::array(), modules = Json::array();
+    for (const LaneFigures& lane : figures) {
+      schemes.push_back(scheme_metrics(lane));
+      if (!lane.lane->order) continue;
+      for (Json& row : quant_module_metrics(lane)) modules.push_back(std::move(row));
+    }
+    report_.metrics["reference"] = {{"floor_kld", reference_.floor.kl_answer},
+                                    {"prompts", reference_.sequences.size()}};
+    report_.metrics["schemes"] = std::move(schemes);
+    report_.metrics["modules"] = std::move(modules);
+  }
+
+  void judge(const Measures& measures) {
+    for (report::Check& check : job_.judge(measures)) report_.checks.push_back(std::move(check));
+  }
+
+  const QuantcheckOptions& options_;
+  Context& context_;
+  QuantLaneOptions lane_options_;
+  ValidateOptions validate_options_;
+  GoldenJob job_;
+  report::Report report_;
+  golden::Reference reference_;
+};
+
+}  // namespace
+
+report::Report quantcheck(const QuantcheckOptions& options, Context& context) {
+  return Quantchecker(options, context).run();
+}
+
+}  // namespace loraproof::commands

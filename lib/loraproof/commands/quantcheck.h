@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// `loraproof quantcheck`: what deployments in other precisions do to an adapter.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "loraproof/commands/context.h"
+
+namespace loraproof::commands {
+
+struct QuantcheckOptions {
+  std::string base;     ///< folder or org/name
+  std::string adapter;  ///< DIR or NAME=DIR
+  std::string golden;   ///< suite folder or prompts.jsonl
+  std::vector<std::string> schemes;
+  std::vector<std::string> orders = {"A", "B", "C", "D"};  ///< that are run
+  std::vector<std::string> gated = {"A"};                  ///< those of them that the gate judges
+  std::string trained_on;  ///< scheme that the base was in while the adapter was trained; "": none
+  std::string adapter_dtype;      ///< what a server casts the adapter to; "": as it is
+  std::vector<std::string> keep;  ///< modules that stay in 16 bit, by their names' last parts
+  std::string blame = "fast";     ///< off, fast or swap
+  std::int64_t top = 8;           ///< layers that the report shows
+  std::uint64_t seed = 0;         ///< of the bootstrap
+  EngineOptions engine;
+  PolicyOptions policy;
+};
+
+[[nodiscard]] report::Report quantcheck(const QuantcheckOptions& options, Context& context);
+
+}  // namespace loraproof::commands
