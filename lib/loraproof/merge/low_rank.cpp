@@ -287,8 +287,8 @@ class RowMerger {
   }
 
   void add_sums(std::span<const double> base) {
-    const bool is_sum =
-        weight_.magnitude.empty() && weight_.column_factor.empty() && weight_.transform == nullptr;
+    const bool is_sum = weight_.magnitude.empty() && weight_.column_factor.empty() &&
+                        (weight_.transform == nullptr || weight_.transform->is_sum());
     sums.elements += static_cast<std::int64_t>(columns_);
     for (std::size_t j = 0; j < columns_; ++j) {
       if (!std::isfinite(stored_[j])) {
