@@ -80,7 +80,9 @@ MethodPlacer::Place MethodPlacer::place(const io::TensorView& view, std::int64_t
     }
     return Place::Refused;
   }
-  if (auto problem = method_problem(view, module->second.at(key->part))) {
+  const std::vector<std::int64_t>& shape = module->second.at(key->part);
+  const bool fit = fits(key->part, shape, view.shape);
+  if (auto problem = method_problem(view, fit ? view.shape : shape)) {
     unfit_.insert({key->module, key->part});
     findings_.add({problem->id, problem->kind, view.name, problem->message, problem->hint, true,
                    tensors, "tensors"});

@@ -185,6 +185,13 @@ ExpectedTensors expected_tensors(const AdapterConfig& config, const BaseModule& 
   return {};
 }
 
+bool fits(MethodPart part, const std::vector<std::int64_t>& expected,
+          const std::vector<std::int64_t>& found) {
+  if (expected == found) return true;
+  return part == MethodPart::BoftR && found.size() == expected.size() && found.front() == 1 &&
+         std::equal(found.begin() + 1, found.end(), expected.begin() + 1);
+}
+
 std::string idle_cause(Method method, const std::map<MethodPart, const io::TensorView*>& parts,
                        double scale) {
   switch (method) {

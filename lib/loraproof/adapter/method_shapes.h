@@ -26,6 +26,11 @@ struct ExpectedTensors {
                                                const BaseModule& module, std::int64_t rank,
                                                bool feedforward);
 
+/// Equal, but that boft_R may have one factor of any number: PEFT makes no more where it can't
+/// compile its CUDA extension, and says so in a warning only (boft/layer.py update_layer).
+[[nodiscard]] bool fits(MethodPart part, const std::vector<std::int64_t>& expected,
+                        const std::vector<std::int64_t>& found);
+
 /// Two factors of `dimension`, the smaller first (lokr/layer.py factorization). `factor` -1: near
 /// the square root; above 0: itself where it divides, else the largest divisor up to it.
 [[nodiscard]] std::pair<std::int64_t, std::int64_t> two_factors(std::int64_t dimension,
