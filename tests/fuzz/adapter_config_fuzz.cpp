@@ -52,6 +52,11 @@ Corpus corpus() {
                R"("exclude_modules":".*(?:layers)\\.\\d{1,2}\\..*","modules_to_save":["lm_head"]})",
                "base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight"},
           .dictionary = {"\"target_modules\":",
+                         "\"peft_type\": \"OFT\"",
+                         "\"peft_type\": \"LOKR\"",
+                         "\"peft_type\": \"IA3\"",
+                         "\"feedforward_modules\":",
+                         "\"oft_block_size\":",
                          "\"all-linear\"",
                          "\"exclude_modules\":",
                          "(?",
@@ -83,6 +88,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   only_input_errors([&] {
     const loraproof::Json document = loraproof::parse_json(text, "fuzz");
     const AdapterConfig config = loraproof::adapter::parse_adapter_config(document, "fuzz");
+    fuzz_check(config.r >= 1, "ranks are positive");
+    check_matching(config);
+  });
+  only_input_errors([&] {
+    const loraproof::Json document = loraproof::parse_json(text, "fuzz");
+    const AdapterConfig config =
+        loraproof::adapter::parse_adapter_config(document, "fuzz", loraproof::adapter::Use::Merge);
     fuzz_check(config.r >= 1, "ranks are positive");
     check_matching(config);
   });

@@ -19,7 +19,7 @@ struct BaseModule {
   std::int64_t in = 0;   ///< columns: I, or D; 0 for a norm; of a convolution without the kernel
   std::vector<std::int64_t> kernel = {};  ///< Conv: the dimensions after the first two
   std::int64_t experts = 0;               ///< Experts: how many
-  bool transposed = false;                ///< Experts: each is [in, out] in memory
+  bool transposed = false;                ///< [in, out] in memory, of each expert or the layer
   bool has_bias = false;
   bool is_output_head = false;  ///< excluded from target_modules="all-linear"
   /// Path of the module whose weight this one shares ("model.embed_tokens" for a tied head), or "".

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "loraproof/adapter/config_fields.h"
+#include "loraproof/adapter/method_config.h"
 #include "loraproof/adapter/target_match.h"
 
 namespace loraproof::adapter {
@@ -113,6 +114,16 @@ double alpha(const JsonObject& config, std::string_view key, const Json& value) 
   return value.get<double>();
 }
 
+void read_rank(const JsonObject& object, AdapterConfig& config) {
+  if (config.method == Method::Vera) config.r = 256;
+  const bool is_rank = config.method != Method::Oft;  // whose r is a number of blocks
+  if (const Json* value = object.find("r"); value != nullptr && is_rank)
+    config.r = rank(object, "r", *value);
+  if (config.method == Method::Vera) config.lora_alpha = static_cast<double>(config.r);
+  const char* name = config.method == Method::Lora ? "lora_alpha" : "alpha";
+  if (const Json* value = object.find(name)) config.lora_alpha = alpha(object, name, *value);
+}
+
 template <typename Value, typename Read>
 std::vector<std::pair<std::string, Value>> patterns(const JsonObject& config, std::string_view key,
                                                     Read read) {
@@ -160,25 +171,61 @@ std::vector<TrainedTokens> trained_tokens(const JsonObject& config) {
   return result;
 }
 
-BiasMode bias(const JsonObject& config) {
+BiasMode bias(const JsonObject& config, Method method) {
+  std::string only;
+  for (const char c : name_of(method))
+    only += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  only += "_only";
   const std::string value = config.string_or("bias", "none");
   if (value == "none") return BiasMode::None;
   if (value == "all") return BiasMode::All;
-  if (value == "lora_only") return BiasMode::LoraOnly;
-  throw config.error("bias", "the value is unknown", "none, all or lora_only", value);
+  if (value == only) return BiasMode::LoraOnly;
+  throw config.error("bias", "the value is unknown", "none, all or " + only, value);
 }
 
-void require_lora(const JsonObject& config) {
+Method method_of(const JsonObject& config, Use use) {
   if (!config.has("peft_type")) {
     throw config.error("peft_type", "the field is missing, so this is not a PEFT adapter",
                        "\"LORA\"");
   }
   const std::string type = config.string("peft_type");
-  if (type != "LORA") {
+  const std::optional<Method> method = method_named(type);
+  if (!method) {
     throw config.error("peft_type",
                        fmt::format("adapters of type {:.80} are not supported yet", type),
-                       "LORA (also rsLoRA and DoRA, which are kinds of LORA)", type);
+                       "LORA (also rsLoRA and DoRA, which are kinds of LORA); a merge also takes "
+                       "IA3, LOHA, LOKR, VERA, OFT and BOFT",
+                       type);
   }
+  if (*method != Method::Lora && use == Use::Forward) {
+    throw config.error("peft_type",
+                       fmt::format("adapters of type {} can only be merged, not run", type),
+                       "LORA (also rsLoRA and DoRA, which are kinds of LORA)", type,
+                       "merge it first (loraproof merge, without --golden), then validate the "
+                       "merged model");
+  }
+  return *method;
+}
+
+std::optional<ModuleSelector> feedforward(const JsonObject& config,
+                                          const ModuleSelector& target_modules) {
+  auto result = selector(config, "feedforward_modules");
+  if (!result) {
+    throw config.error("feedforward_modules",
+                       "the field is missing or null, and PEFT then guesses from the model type",
+                       "a list of module names (may be empty) or a regular expression", "null",
+                       "save the adapter again with PEFT: it writes the names it chose");
+  }
+  const auto& targets = target_modules.names;
+  const bool lists = result->kind == ModuleSelector::Kind::Names &&
+                     target_modules.kind == ModuleSelector::Kind::Names;
+  for (const std::string& name : result->names) {
+    if (!lists || std::ranges::find(targets, name) != targets.end()) continue;
+    throw config.error(
+        "feedforward_modules", fmt::format("'{:.80}' is not one of target_modules", name),
+        "a subset of target_modules", name, "PEFT refuses this configuration as well");
+  }
+  return result;
 }
 
 /// What LoraConfig.__post_init__ of PEFT refuses.
@@ -206,19 +253,21 @@ void refuse_contradictions(const JsonObject& object, const AdapterConfig& config
 
 AdapterConfig parse_adapter_config(const Json& document, std::string_view file, Use use) {
   const JsonObject object(document, file);
-  require_lora(object);
-  refuse_unsupported_fields(object, use);
   AdapterConfig config;
   config.file = std::string(file);
-  if (const Json* value = object.find("r")) config.r = rank(object, "r", *value);
-  if (const Json* value = object.find("lora_alpha")) {
-    config.lora_alpha = alpha(object, "lora_alpha", *value);
+  config.method = method_of(object, use);
+  if (config.method == Method::Lora) {
+    refuse_unsupported_fields(object, use);
+  } else {
+    refuse_unknown_fields(object, config.method);
+    config.settings = read_method_settings(object, config.method);
   }
+  read_rank(object, config);
   config.use_rslora = object.boolean_or("use_rslora", false);
   config.use_dora = object.boolean_or("use_dora", false);
   config.lora_bias = object.boolean_or("lora_bias", false);
   config.fan_in_fan_out = object.boolean_or("fan_in_fan_out", false);
-  config.bias = bias(object);
+  config.bias = bias(object, config.method);
   config.rank_pattern = patterns<std::int64_t>(object, "rank_pattern", rank);
   config.alpha_pattern = patterns<double>(object, "alpha_pattern", alpha);
   if (object.has("target_parameters") && *object.find("target_parameters") != false)
@@ -226,6 +275,8 @@ AdapterConfig parse_adapter_config(const Json& document, std::string_view file, 
   config.trained_tokens = trained_tokens(object);
   config.target_modules = targets(object, !config.target_parameters.empty());
   config.exclude_modules = selector(object, "exclude_modules");
+  if (config.method == Method::Ia3)
+    config.feedforward_modules = feedforward(object, config.target_modules);
   config.layers_to_transform = layers(object);
   config.layers_pattern = string_or_list(object, "layers_pattern");
   if (object.has("modules_to_save") && !object.find("modules_to_save")->is_array()) {

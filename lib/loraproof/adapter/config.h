@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// adapter_config.json of PEFT LoRA adapters (0.21 and older), read strictly: a field that changes
+// adapter_config.json of PEFT adapters (0.21 and older), read strictly: a field that changes
 // what the adapter does is either understood or refused by name. Says nothing about the tensors.
 #pragma once
 
@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "loraproof/adapter/method.h"
 #include "loraproof/core/json.h"
 
 namespace loraproof::adapter {
@@ -23,7 +24,7 @@ struct ModuleSelector {
   std::string pattern;             ///< Regex: must match a whole module path.
 };
 
-enum class BiasMode { None, All, LoraOnly };
+enum class BiasMode { None, All, LoraOnly };  ///< LoraOnly: of the adapted modules, of any method
 
 /// What the caller can do with an adapter: a merge takes more kinds than the engine's forward.
 enum class Use { Forward, Merge };
@@ -37,8 +38,11 @@ struct TrainedTokens {
 struct AdapterConfig {
   std::string file;  ///< The path, for messages.
 
-  std::int64_t r = 8;
-  double lora_alpha = 8.0;
+  Method method = Method::Lora;
+  MethodSettings settings;  ///< of the other methods
+
+  std::int64_t r = 8;       ///< LoRA, LoHa, LoKr, VeRA
+  double lora_alpha = 8.0;  ///< `alpha` of LoHa and LoKr; r where a method has none
   bool use_rslora = false;
   bool use_dora = false;
   bool lora_bias = false;
@@ -53,6 +57,7 @@ struct AdapterConfig {
   std::optional<ModuleSelector> exclude_modules;
   std::optional<std::vector<std::int64_t>> layers_to_transform;  ///< Nothing: all layers.
   std::vector<std::string> layers_pattern;                       ///< Empty: any.
+  std::optional<ModuleSelector> feedforward_modules;             ///< IA3: whose inputs are scaled
   std::vector<std::string> modules_to_save;
   std::vector<std::string> target_parameters;  ///< ends of parameter paths: experts.gate_up_proj
   std::vector<TrainedTokens> trained_tokens;   ///< trainable_token_indices
@@ -68,8 +73,8 @@ struct AdapterConfig {
 };
 
 /// Checks and reads the fields. Throws an input Error naming the field: wrong types, r < 1,
-/// patterns that Python's re refuses, a peft_type other than LORA, features that are not supported
-/// by `use`, and unknown fields whose value is not empty. Needs no file system.
+/// patterns that Python's re refuses, a peft_type that `use` does not take, features that are not
+/// supported by it, and unknown fields whose value is not empty. Needs no file system.
 [[nodiscard]] AdapterConfig parse_adapter_config(const Json& document, std::string_view file,
                                                  Use use = Use::Forward);
 

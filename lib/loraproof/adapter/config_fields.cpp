@@ -57,7 +57,8 @@ constexpr std::array kUnsupportedFields = {
     Unsupported{"arrow_config", "it routes each token between adapters"},
     Unsupported{"use_qalora", "it pools the inputs of the adapter (QALoRA)"},
     Unsupported{"use_bdlora", "its matrices are block-diagonal (BD-LoRA)"},
-    Unsupported{"target_parameters", "it adapts parameters of expert layers instead of modules", true},
+    Unsupported{"target_parameters", "it adapts parameters of expert layers instead of modules",
+                true},
     Unsupported{"trainable_token_indices", "it replaces single rows of the embedding", true},
     Unsupported{"megatron_config", "its layers are sharded by Megatron"},
     Unsupported{"kasa_config", "it truncates the base weights when it is loaded (KaSA)"},
@@ -66,14 +67,6 @@ constexpr std::array kUnsupportedFields = {
     Unsupported{"ensure_weight_tying", "it shares the adapter of tied layers"},
     Unsupported{"enable_lora",
                 "it adapts parts of a fused matrix (a form of early PEFT releases)"}};
-
-/// null, false, 0, "", [] and {}: what PEFT writes for a feature that is off.
-bool is_off(const Json& value) {
-  if (value.is_null() || value.empty()) return true;
-  if (value.is_boolean()) return !value.get<bool>();
-  if (value.is_number()) return value.get<double>() == 0.0;
-  return value.is_string() && value.get_ref<const std::string&>().empty();
-}
 
 template <typename Table>
 bool contains(const Table& table, const std::string& name) {
@@ -94,6 +87,13 @@ bool contains(const Table& table, const std::string& name) {
 }
 
 }  // namespace
+
+bool is_off(const Json& value) {
+  if (value.is_null() || value.empty()) return true;
+  if (value.is_boolean()) return !value.get<bool>();
+  if (value.is_number()) return value.get<double>() == 0.0;
+  return value.is_string() && value.get_ref<const std::string&>().empty();
+}
 
 void refuse_unsupported_fields(const JsonObject& config, Use use) {
   for (const auto& [field, value] : config.json().items()) {
@@ -131,12 +131,12 @@ std::string checked_init_lora_weights(const JsonObject& config, Use use) {
   if (use == Use::Merge && lower == "pissa") return lower;
   for (const char* changing : {"pissa", "corda", "olora", "lora_ga", "loftq"}) {
     if (lower.rfind(changing, 0) != 0) continue;
-    throw config.error(
-        "init_lora_weights",
-        fmt::format(
-            "'{:.80}' changes the base weights when the adapter is loaded, which is not supported yet",
-            name),
-        "true, false, gaussian, eva, orthogonal or mica", brief(*value), kConvertHint);
+    throw config.error("init_lora_weights",
+                       fmt::format("'{:.80}' changes the base weights when the adapter is loaded, "
+                                   "which is not supported yet",
+                                   name),
+                       "true, false, gaussian, eva, orthogonal or mica", brief(*value),
+                       kConvertHint);
   }
   throw config.error("init_lora_weights",
                      fmt::format("'{:.80}' is unknown, so it may change the base weights", name),

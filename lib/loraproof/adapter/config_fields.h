@@ -8,6 +8,9 @@
 
 namespace loraproof::adapter {
 
+/// null, false, 0, "", [] and {}: what PEFT writes for a feature that is off.
+[[nodiscard]] bool is_off(const Json& value);
+
 /// Throws an input Error for the first field that must be refused.
 void refuse_unsupported_fields(const JsonObject& config, Use use);
 

@@ -57,6 +57,20 @@ const char* bias_text(BiasMode mode) {
   return "";
 }
 
+void add_method_fields(const AdapterConfig& config, std::map<std::string, std::string>& fields) {
+  const MethodSettings& settings = config.settings;
+  fields["peft_type"] = name_of(config.method);
+  if (config.feedforward_modules)
+    fields["feedforward_modules"] = selector_json(*config.feedforward_modules).dump();
+  fields["method"] =
+      Json::array({settings.effective_conv, settings.decompose_both, settings.decompose_factor,
+                   settings.oft_blocks, settings.oft_block_size, settings.block_share,
+                   settings.coft, settings.coft ? Json(settings.coft_eps) : Json(nullptr),
+                   settings.neumann_terms ? Json(*settings.neumann_terms) : Json(nullptr),
+                   settings.boft_block_size, settings.boft_blocks, settings.butterfly_factors})
+          .dump();
+}
+
 }  // namespace
 
 std::map<std::string, std::string> meaning_fields(const AdapterConfig& config) {
@@ -82,6 +96,7 @@ std::map<std::string, std::string> meaning_fields(const AdapterConfig& config) {
     fields["target_parameters"] = sorted(config.target_parameters).dump();
   for (const TrainedTokens& trained : config.trained_tokens)
     fields["trainable_token_indices " + trained.module] = Json(trained.tokens).dump();
+  if (config.method != Method::Lora) add_method_fields(config, fields);
   if (config.pissa) fields["init_lora_weights"] = "pissa";
   return fields;
 }

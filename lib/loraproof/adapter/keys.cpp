@@ -196,7 +196,8 @@ std::string_view hint_for(Dialect dialect) {
       return "save the unwrapped model (model.module, model._orig_mod), or cut the prefix off";
     case Dialect::Diffusers:
     case Dialect::Kohya: return "convert the adapter to PEFT's layout first";
-    case Dialect::OtherMethod: return "only LoRA adapters (with rsLoRA and DoRA) are supported";
+    case Dialect::OtherMethod:
+      return "peft_type says LORA: the file and adapter_config.json are not of one adapter";
     case Dialect::UnknownPart: return "remove the tensor, or find out which tool wrote it";
   }
   return "";

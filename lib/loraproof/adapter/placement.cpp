@@ -6,6 +6,7 @@
 #include <set>
 
 #include "loraproof/adapter/finding_list.h"
+#include "loraproof/adapter/method_placement.h"
 #include "loraproof/adapter/placement_hints.h"
 #include "loraproof/adapter/placement_tensor.h"
 #include "loraproof/adapter/target_match.h"
@@ -21,17 +22,20 @@ struct Slot {
 class Placer {
  public:
   Placer(const AdapterConfig& config, const io::SafetensorsFile& file, const BaseModules& base)
-      : config_(config), file_(file), base_(base), matcher_(config) {}
+      : config_(config), file_(file), base_(base), matcher_(config) {
+    if (config.method != Method::Lora) method_.emplace(config, base, matcher_, findings_);
+  }
 
   Placement run() {
     result_.tensors = static_cast<std::int64_t>(file_.tensors().size());
     find_targets();
     for (const auto& view : file_.tensors()) place(view);
     for (const auto& [path, module] : base_) {
-      if (targets_.contains(path)) require_lora(path, module);
+      if (targets_.contains(path) && !method_) require_lora(path, module);
       require_whole(path, module);
       require_tokens(path, module);
     }
+    if (method_) method_->require_all(result_.targets);
     report_unused_configuration();
     build_modules();
     result_.findings = findings_.finish();
@@ -73,7 +77,7 @@ class Placer {
             "landing.duplicate_target", "saved", path,
             "target_modules and modules_to_save both claim this module",
             "modules_to_save matches the end of a name, even inside a word; PEFT nests both", 0);
-      } else {
+      } else if (!method_ || method_->expect(path, module)) {
         targets_.insert(path);
       }
     }
@@ -87,6 +91,11 @@ class Placer {
   }
 
   void place(const io::TensorView& view) {
+    if (method_) {
+      const MethodPlacer::Place at = method_->place(view, result_.tensors);
+      result_.landed += at == MethodPlacer::Place::Landed ? 1 : 0;
+      if (at != MethodPlacer::Place::NotOfAMethod) return;
+    }
     const AdapterKey key = parse_key(view.name);
     if (is_leftover(key)) {
       ++result_.landed;
@@ -430,6 +439,7 @@ class Placer {
       placed.bias = either(Part::Bias, Part::BaseBias);
       result_.modules[path] = placed;
     }
+    if (method_) method_->add_to(result_.modules);
     share_tied_weights();
     result_.modules_reached = static_cast<std::int64_t>(result_.modules.size());
   }
@@ -471,6 +481,7 @@ class Placer {
   std::map<std::string, std::map<Part, Slot>> slots_;
   FindingList findings_;
   Placement result_;
+  std::optional<MethodPlacer> method_;  // of another method than LoRA
 };
 
 }  // namespace

@@ -6,15 +6,26 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "loraproof/adapter/base_modules.h"
 #include "loraproof/adapter/config.h"
 #include "loraproof/adapter/finding.h"
+#include "loraproof/adapter/method_keys.h"
 #include "loraproof/io/safetensors.h"
 
 namespace loraproof::adapter {
+
+/// What an adapter of another method than LoRA holds for one module: all that the method has there,
+/// of VeRA with the shared projections.
+struct PlacedMethod {
+  Method method = Method::Ia3;
+  const MethodSettings* settings = nullptr;  ///< of the configuration
+  bool feedforward = false;                  ///< IA3: the inputs are scaled
+  std::map<MethodPart, const io::TensorView*> parts;
+};
 
 /// What the adapter holds for one base module, as it lies in the file: null where there is nothing.
 /// Shapes and values are checked; valid as long as the file.
@@ -33,6 +44,7 @@ struct PlacedModule {
   const std::vector<std::int64_t>* tokens = nullptr;  ///< of the configuration
   std::int64_t experts = 0;  ///< of a parameter of experts: how many stand side by side in lora_a
   double scale = 0.0;        ///< alpha/r, or alpha/sqrt(r) with rsLoRA, after the patterns
+  std::optional<PlacedMethod> method;  ///< instead of lora_a and lora_b
 
   /// A and B are both there; one alone counts for nothing.
   [[nodiscard]] bool has_lora() const { return lora_a != nullptr; }

@@ -31,6 +31,18 @@ std::vector<std::int64_t> expected_conv_shape(Part part, const BaseModule& modul
   return shape;
 }
 
+std::optional<TensorProblem> dtype_problem(const io::TensorView& view) {
+  using io::DType;
+  const DType dtype = view.dtype;
+  if (dtype != DType::F32 && dtype != DType::BF16 && dtype != DType::F16 && dtype != DType::F64) {
+    return TensorProblem{
+        "landing.shape", "dtype",
+        fmt::format("expected a tensor of F32, BF16, F16 or F64, found {}", io::name_of(dtype)),
+        "quantised adapters are not supported: save the adapter in 16 or 32 bit"};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::vector<std::int64_t> expected_shape(Part part, const BaseModule& module, std::int64_t rank) {
@@ -63,14 +75,7 @@ std::vector<std::int64_t> expected_shape(Part part, const BaseModule& module, st
 std::optional<TensorProblem> shape_problem(const io::TensorView& view, Part part,
                                            const BaseModule& module, std::int64_t rank,
                                            const std::string& rank_source) {
-  using io::DType;
-  const DType dtype = view.dtype;
-  if (dtype != DType::F32 && dtype != DType::BF16 && dtype != DType::F16 && dtype != DType::F64) {
-    return TensorProblem{
-        "landing.shape", "dtype",
-        fmt::format("expected a tensor of F32, BF16, F16 or F64, found {}", io::name_of(dtype)),
-        "quantised adapters are not supported: save the adapter in 16 or 32 bit"};
-  }
+  if (auto problem = dtype_problem(view)) return problem;
   const auto expected = expected_shape(part, module, rank);
   const auto& found = view.shape;
   if (found == expected) return std::nullopt;
@@ -107,6 +112,19 @@ std::optional<TensorProblem> shape_problem(const io::TensorView& view, Part part
   }
   return TensorProblem{"landing.shape", "other", shapes,
                        "the adapter was trained on a model of another size: check --base"};
+}
+
+std::optional<TensorProblem> method_problem(const io::TensorView& view,
+                                            const std::vector<std::int64_t>& expected) {
+  if (auto problem = dtype_problem(view)) return problem;
+  if (view.shape != expected) {
+    return TensorProblem{
+        "landing.shape", "method",
+        fmt::format("expected {}, found {}", io::shape_text(expected), io::shape_text(view.shape)),
+        "the adapter was trained on a model of another size (check --base), or with "
+        "another rank or block size"};
+  }
+  return finite_problem(view);
 }
 
 std::optional<TensorProblem> finite_problem(const io::TensorView& view) {

@@ -29,6 +29,10 @@ struct TensorProblem {
                                                          std::int64_t rank,
                                                          const std::string& rank_source);
 
+/// The same for a tensor of another method, and its values.
+[[nodiscard]] std::optional<TensorProblem> method_problem(
+    const io::TensorView& view, const std::vector<std::int64_t>& expected);
+
 /// NaN or infinite values. `view`: of a type that shape_problem() accepts.
 [[nodiscard]] std::optional<TensorProblem> finite_problem(const io::TensorView& view);
 

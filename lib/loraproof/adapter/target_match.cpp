@@ -65,6 +65,11 @@ TargetMatcher::TargetMatcher(const AdapterConfig& config)
       !config.exclude_modules->pattern.empty()) {
     exclude_regex_.emplace(compile(config, "exclude_modules", config.exclude_modules->pattern));
   }
+  if (config.feedforward_modules &&
+      config.feedforward_modules->kind == ModuleSelector::Kind::Regex) {
+    feedforward_regex_.emplace(
+        compile(config, "feedforward_modules", config.feedforward_modules->pattern));
+  }
   for (const auto& name : config.modules_to_save) {  // PEFT does not escape the name
     saved_.push_back(compile(config, "modules_to_save", fmt::format("(^|.*\\.){}($|\\..*)", name)));
   }
@@ -132,6 +137,13 @@ bool TargetMatcher::is_saved_whole(std::string_view path) const {
   }
   return std::any_of(config_.modules_to_save.begin(), config_.modules_to_save.end(),
                      [&](const std::string& name) { return path.ends_with(name); });
+}
+
+bool TargetMatcher::is_feedforward(const std::string& path) const {
+  if (feedforward_regex_) return feedforward_regex_->full_match(path);
+  return config_.feedforward_modules &&
+         std::ranges::any_of(config_.feedforward_modules->names,
+                             [&](const std::string& name) { return path.ends_with(name); });
 }
 
 std::optional<std::size_t> TargetMatcher::rank_key_of(const std::string& path) const {

@@ -33,6 +33,9 @@ class TargetMatcher {
   /// matches the END of a path even inside a word: "norm" also saves "input_layernorm".
   [[nodiscard]] bool is_saved_whole(std::string_view path) const;
 
+  /// IA3: the inputs are scaled, not the outputs. A name matches the end of a path, as above.
+  [[nodiscard]] bool is_feedforward(const std::string& path) const;
+
   [[nodiscard]] std::int64_t rank_of(const std::string& path) const;
   [[nodiscard]] double alpha_of(const std::string& path) const;
   /// alpha/r, or alpha/sqrt(r) with rsLoRA, in double.
@@ -50,6 +53,7 @@ class TargetMatcher {
   std::vector<std::string> target_names_;  // sorted
   std::optional<PythonRegex> target_regex_;
   std::optional<PythonRegex> exclude_regex_;
+  std::optional<PythonRegex> feedforward_regex_;
   std::vector<PythonRegex> saved_;
   std::vector<PythonRegex> layers_;
   std::vector<PythonRegex> rank_keys_;

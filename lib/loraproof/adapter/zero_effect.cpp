@@ -7,19 +7,23 @@
 
 #include "loraproof/adapter/finding_list.h"
 #include "loraproof/adapter/gram.h"
+#include "loraproof/adapter/method_shapes.h"
 #include "loraproof/adapter/tensor_values.h"
 
 namespace loraproof::adapter {
 namespace {
 
-/// Which factor makes s·B·A vanish, or "".
+/// Why the adapter does nothing, or "".
 std::string zero_cause(const PlacedModule& module, double norm) {
+  if (module.method) return idle_cause(module.method->method, module.method->parts, module.scale);
   if (norm > 0.0) return "";
   if (module.scale == 0.0) return "the scale is 0 (lora_alpha or alpha_pattern)";
   if (is_zero(*module.lora_b)) return "lora_B is all zero, as before the first training step";
   if (is_zero(*module.lora_a)) return "lora_A is all zero";
   return "the product of lora_B and lora_A is zero";
 }
+
+bool is_adapted(const PlacedModule& module) { return module.has_lora() || module.method; }
 
 bool changes_otherwise(const PlacedModule& module) {
   const bool bias =
@@ -69,17 +73,17 @@ DeltaNorms delta_norms(const std::map<std::string, PlacedModule>& modules) {
 std::vector<Finding> find_zero_effect(const std::map<std::string, PlacedModule>& modules,
                                       const DeltaNorms& norms) {
   FindingList findings;
-  std::int64_t with_lora = 0;
+  std::int64_t adapted = 0;
   std::int64_t dead = 0;
   bool others_act = false;
   std::string first_cause;
   for (const auto& [path, module] : modules) {
-    with_lora += module.has_lora() ? 1 : 0;
+    adapted += is_adapted(module) ? 1 : 0;
     others_act = others_act || changes_otherwise(module);
   }
   for (const auto& [path, module] : modules) {
-    if (!module.has_lora() || changes_otherwise(module)) continue;
-    const std::string cause = zero_cause(module, norms.at(path));
+    if (!is_adapted(module) || changes_otherwise(module)) continue;
+    const std::string cause = zero_cause(module, module.has_lora() ? norms.at(path) : 0);
     if (cause.empty()) continue;
     ++dead;
     if (first_cause.empty()) first_cause = cause;
@@ -88,17 +92,17 @@ std::vector<Finding> find_zero_effect(const std::map<std::string, PlacedModule>&
                            : "was the right checkpoint saved, and was this module trained?";
     findings.add({"effect.zero_module", cause, path,
                   fmt::format("the adapter changes nothing in this module: {}", cause), hint, true,
-                  with_lora, "modules"});
+                  adapted, "modules"});
   }
-  if (with_lora == 0 && !others_act) {
+  if (adapted == 0 && !others_act) {
     return {{"effect.zero_adapter", "adapter", "the adapter holds nothing that changes the base",
              "check the landing findings"}};
   }
-  if (dead > 0 && dead == with_lora && !others_act) {
+  if (dead > 0 && dead == adapted && !others_act) {
     return {{"effect.zero_adapter", "adapter",
              fmt::format("the adapter changes nothing: in all {} modules {}", dead, first_cause),
              "was the adapter saved before training, or with another adapter active?", true, dead,
-             with_lora}};
+             adapted}};
   }
   return findings.finish();
 }

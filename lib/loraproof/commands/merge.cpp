@@ -266,11 +266,15 @@ class Merger {
                 const merge::SideFiles& side) {
     Json adapters = Json::array(), written = Json::object();
     for (std::size_t i = 0; i < adapters_.size(); ++i) {
-      adapters.push_back({{"name", adapters_[i].name},
-                          {"sha256", digests_[i]},
-                          {"weight", weights_[i]},
-                          {"r", adapters_[i].config.r},
-                          {"lora_alpha", adapters_[i].config.lora_alpha}});
+      const adapter::AdapterConfig& config = adapters_[i].config;
+      Json row = {{"name", adapters_[i].name}, {"sha256", digests_[i]}, {"weight", weights_[i]}};
+      if (config.method == adapter::Method::Lora) {
+        row["r"] = config.r;
+        row["lora_alpha"] = config.lora_alpha;
+      } else {
+        row["method"] = name_of(config.method);
+      }
+      adapters.push_back(std::move(row));
     }
     for (const merge::FileResult& file : files) written[file.name] = file.sha256;
     const Json record = {{"schema", kMergeSchema},

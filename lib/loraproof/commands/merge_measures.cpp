@@ -175,8 +175,14 @@ Json plan_metrics(const merge::MergePlan& plan) {
 }
 
 std::string merged_model_card(const std::string& base, const std::vector<AdapterInput>& adapters) {
-  std::string names, lines;
+  std::string lines;
+  bool lora = false;
   for (const AdapterInput& adapter : adapters) {
+    if (adapter.config.method != adapter::Method::Lora) {
+      lines += fmt::format("- {}: {}\n", adapter.name, name_of(adapter.config.method));
+      continue;
+    }
+    lora = true;
     lines += fmt::format("- {}: rank {}, alpha {}{}{}\n", adapter.name, adapter.config.r,
                          format_number(adapter.config.lora_alpha),
                          adapter.config.use_rslora ? ", rsLoRA" : "",
@@ -184,9 +190,10 @@ std::string merged_model_card(const std::string& base, const std::vector<Adapter
   }
   const std::string& recorded = adapters.front().config.base_model_name_or_path;
   return fmt::format(
-      "---\nbase_model: {}\nbase_model_relation: merge\ntags:\n- lora\n- merge\n---\n"
-      "LoRA adapters merged into {} by loraproof; merge.json has the digests.\n\n{}",
-      Json(recorded.empty() ? base : recorded).dump(), base, lines);
+      "---\nbase_model: {}\nbase_model_relation: merge\ntags:\n{}- merge\n---\n"
+      "{} merged into {} by loraproof; merge.json has the digests.\n\n{}",
+      Json(recorded.empty() ? base : recorded).dump(), lora ? "- lora\n" : "",
+      lora ? "LoRA adapters" : "Adapters", base, lines);
 }
 
 }  // namespace loraproof::commands

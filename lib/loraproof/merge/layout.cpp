@@ -73,12 +73,14 @@ std::set<std::string> embeddings_of(const Adapters& adapters) {
   return paths;
 }
 
-// Factors of a convolution have its kernel.
+// Factors of a convolution have its kernel; those of other methods than LoRA need not.
 std::set<std::string> convolutions_of(const Adapters& adapters) {
   std::set<std::string> paths;
   for (const io::SafetensorsFile* file : adapters) {
     for (const io::TensorView& view : file->tensors()) {
-      if (view.shape.size() > 2) paths.insert(adapter::parse_key(view.name).module);
+      const adapter::AdapterKey key = adapter::parse_key(view.name);
+      const bool other = key.dialect == adapter::Dialect::OtherMethod;
+      if (view.shape.size() > 2 || other) paths.insert(key.module);
     }
   }
   return paths;
@@ -189,6 +191,7 @@ class LayoutBuilder {
     if (base_.find(stem + ".bias") != nullptr) stored.bias = stem + ".bias";
     stored.transposed = is_conv1d(model_type_, path);
     BaseModule module{.has_bias = !stored.bias.empty(), .is_output_head = is_head_name(stem)};
+    module.transposed = stored.transposed;
     module.out = stored.transposed ? view.shape[1] : view.shape[0];
     if (view.shape.size() == 1) {
       module.kind = BaseModule::Kind::Norm;

@@ -367,8 +367,8 @@ class RowMerger {
   }
 
   void add_sums(std::span<const double> base) {
-    const bool is_sum =
-        weight_.magnitude.empty() && weight_.column_factor.empty() && weight_.transform == nullptr;
+    const bool is_sum = weight_.magnitude.empty() && weight_.column_factor.empty() &&
+                        (weight_.transform == nullptr || weight_.transform->is_sum());
     for (std::size_t j = 0; j < columns_; ++j) add_element(base[j], values_[j], stored_[j], is_sum);
   }
 

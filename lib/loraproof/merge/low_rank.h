@@ -70,7 +70,7 @@ struct MergeSums {
   [[nodiscard]] double noise() const;
 };
 
-/// A change that is no sum: what becomes of a row, from the row's own values alone.
+/// A change that is no low-rank sum: what becomes of a row, from the row's own values alone.
 class RowTransform {
  public:
   RowTransform() = default;
@@ -80,6 +80,8 @@ class RowTransform {
   /// `row`: of the stored weight. Thread-safe.
   virtual void apply(std::int64_t row, std::span<const double> base,
                      std::span<double> merged) const = 0;
+  /// The change does not depend on the base.
+  [[nodiscard]] virtual bool is_sum() const { return false; }
 };
 
 /// One weight to be merged. All views and vectors outlive it.

@@ -9,6 +9,7 @@
 
 #include "loraproof/core/error.h"
 #include "loraproof/io/element_values.h"
+#include "loraproof/merge/method_changes.h"
 #include "loraproof/merge/rounding.h"
 #include "loraproof/merge/svd.h"
 
@@ -75,6 +76,7 @@ class Planner {
     } else if (placed.has_lora()) {
       add_change(adapter, path, weight, placed, stored.transposed);
     }
+    if (placed.method) add_method(adapter, path, weight, placed);
     if (placed.bias != nullptr) replace(adapter, path, bias_of(path, stored), *placed.bias);
     if (placed.lora_bias != nullptr) add_bias(adapter, path, bias_of(path, stored), placed);
   }
@@ -107,7 +109,7 @@ class Planner {
       const std::int64_t differing = io::count_differing(*before, by);
       if (differing == 0) return;  // PEFT saved what it did not change
       const PlacedModule& placed = adapter.placement->modules.at(path);
-      if (placed.has_lora() && placed.weight == &by && before->shape == by.shape)
+      if ((placed.has_lora() || placed.method) && placed.weight == &by && before->shape == by.shape)
         plan_.foreign.push_back({adapter.name, path, differing, by.numel()});
     }
     Edit& one = edit(tensor, path);
@@ -122,6 +124,13 @@ class Planner {
     one.replaced_by = adapter.name;
   }
 
+  [[noreturn]] static void refuse_sum(const std::string& path) {
+    throw input_error({.id = "merge.two_row_changes",
+                       .message = "two adapters change the same rows in ways that can't be summed",
+                       .where = path,
+                       .hint = "merge one adapter, or serve both unmerged"});
+  }
+
   // The change of these rows, to which all adapters add.
   Change& rows_of(const std::string& tensor, const std::string& path, std::int64_t first,
                   std::int64_t rows, std::int64_t columns) {
@@ -132,13 +141,7 @@ class Planner {
     const bool clash = !same && ((next != one.changes.end() && next->first < first + rows) ||
                                  (next != one.changes.begin() &&
                                   std::prev(next)->first + std::prev(next)->second.rows > first));
-    if (clash) {
-      throw input_error(
-          {.id = "merge.two_row_changes",
-           .message = "two adapters change the same rows in ways that can't be summed",
-           .where = path,
-           .hint = "merge one adapter, or serve both unmerged"});
-    }
+    if (clash) refuse_sum(path);
     Change& change = one.changes[first];
     change.first_row = first;
     change.rows = rows;
@@ -193,10 +196,49 @@ class Planner {
       for (const auto& [path, placed] : adapter.placement->modules) {
         const std::string& weight =
             path == layout_.head ? path + ".weight" : layout_.stored.at(path).weight;
-        others += placed.has_lora() && weight == tensor ? 1 : 0;
+        others += (placed.has_lora() || placed.method) && weight == tensor ? 1 : 0;
       }
     }
-    return others > 1 && !change.terms.empty();
+    return others > 1 && !(change.terms.empty() && change.row_terms.empty());
+  }
+
+  void add_method(const MergeAdapter& adapter, const std::string& path, const std::string& tensor,
+                  const PlacedModule& placed) {
+    const std::string name(name_of(placed.method->method));
+    if (options_.combine.how != Combination::Cat) refuse_combination(path, "changes of " + name);
+    const BaseModule& module = layout_.modules.at(path);
+    const bool embedding = module.kind == BaseModule::Kind::Embedding;
+    const std::int64_t rows = module.transposed ? module.in : module.out;
+    std::int64_t columns = module.transposed ? module.out : module.in;
+    for (const std::int64_t size : module.kernel) columns *= size;
+    Change& change = rows_of(tensor, path, 0, rows, columns);
+    if (is_sum(placed.method->method)) {
+      if (change.magnitude != nullptr) refuse_sum(path);
+      if (placed.method->method == adapter::Method::Vera) {
+        change.terms.push_back(low_rank_term(placed, module.transposed, adapter.weight));
+      } else {
+        change.row_terms.push_back(row_term(placed, adapter.weight));
+      }
+      return;
+    }
+    if (adapter.weight != 1) {
+      throw input_error({.id = "merge.weighted_method",
+                         .message = name + " multiplies the weight, so it can't be weighted",
+                         .where = path,
+                         .found = fmt::format("--weight {}={}", adapter.name, adapter.weight)});
+    }
+    set_transform(change, path, transform(placed, module.transposed, embedding));
+    // A bias that the adapter holds whole replaces the base's before it is scaled.
+    if (MakeTransform of_bias = bias_transform(placed); of_bias && module.has_bias) {
+      const std::string& bias = layout_.stored.at(path).bias;
+      set_transform(rows_of(bias, path, 0, module.out, 1), path, std::move(of_bias));
+    }
+  }
+
+  // Rows that nothing else changes.
+  static void set_transform(Change& change, const std::string& path, MakeTransform transform) {
+    if (!change.terms.empty() || !change.row_terms.empty()) refuse_sum(path);
+    change.transform = std::move(transform);
   }
 
   // PiSSA takes the first r triplets out of the weight when an adapter is made or loaded, and the
@@ -281,8 +323,11 @@ class Planner {
     if (adapter.weight != 1) refuse_weight(adapter, path);
     const std::int64_t columns = placed.token_rows->shape.back();
     for (std::size_t i = 0; i < placed.tokens->size(); ++i) {
-      rows_of(tensor, path, (*placed.tokens)[i], 1, columns).transform =
-          [rows = placed.token_rows, i] { return std::make_unique<ReplacedRow>(*rows, i); };
+      Change& change = rows_of(tensor, path, (*placed.tokens)[i], 1, columns);
+      change.transform = [rows = placed.token_rows, i] {
+        return std::make_unique<ReplacedRow>(*rows, i);
+      };
+      change.is_replaced_row = true;
     }
   }
 
@@ -302,7 +347,7 @@ class Planner {
     const bool tokens =
         head_edit == edits_.end() && embedding_edit->second.replacement == nullptr &&
         std::ranges::all_of(embedding_edit->second.changes,
-                            [](const auto& item) { return item.second.transform != nullptr; });
+                            [](const auto& item) { return item.second.is_replaced_row; });
     if (tokens) return;
     if (same) {
       edits_.erase(head_edit);
