@@ -30,7 +30,14 @@ TOKENIZER = Path(__file__).resolve().parents[2] / "examples/demo-model/base"
 CASES = {
     "gptq-act-order": dict(bits=4, group_size=32, desc_act=True, sym=True, format=FORMAT.GPTQ),
     "gptq-asymmetric": dict(bits=4, group_size=32, desc_act=False, sym=False, format=FORMAT.GPTQ),
-    "gptq-v2-int8": dict(bits=8, group_size=-1, desc_act=False, sym=False, format=FORMAT.GPTQ_V2),
+    "gptq-v2-int8": dict(
+        bits=8,
+        group_size=-1,
+        desc_act=False,
+        act_group_aware=False,
+        sym=False,
+        format=FORMAT.GPTQ_V2,
+    ),
     "awq": dict(bits=4, group_size=32, quant_method=METHOD.AWQ, format=FORMAT.GEMM),
 }
 
@@ -40,10 +47,11 @@ def make_base(folder):
     config = LlamaConfig(
         vocab_size=621,
         hidden_size=64,
-        intermediate_size=96,
+        intermediate_size=128,
         num_hidden_layers=1,
         num_attention_heads=4,
         num_key_value_heads=2,
+        head_dim=32,
         max_position_embeddings=256,
         dtype="bfloat16",
     )

@@ -2,7 +2,8 @@
 // AWQ as AutoAWQ writes it ("gemm"), 4 bits, for a linear layer [out, in]:
 //   qweight I32 [in, out/8], qzeros I32 [groups, out/8], scales F16 [groups, out]
 // Nibble k (low first) of word w is output 8·w + {0, 2, 4, 6, 1, 3, 5, 7}[k].
-// Value: (code - zero) · scale in the type of scales.
+// Value: (code - zero) · scale, scale and product in the 16-bit type of the model (F16 in files of
+// AutoAWQ).
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -24,6 +25,7 @@ struct AwqLayer {
   std::int64_t out = 0;
   std::int64_t in = 0;
   std::int64_t groups = 0;
+  DType result = DType::F16;
 };
 
 // The nibble of output `row` in the row of words that begins at `word`.
@@ -42,11 +44,12 @@ void decode(const AwqLayer& layer, std::int64_t first, std::int64_t count, float
     for (std::int64_t r = 0; r < count; ++r) {
       const auto at = static_cast<std::size_t>(r);
       if (i % group_size == 0) {
-        scale[at] = float_at(*layer.scales, group * layer.out + first + r);
+        scale[at] =
+            rounded_to(layer.result, float_at(*layer.scales, group * layer.out + first + r));
         zero[at] = static_cast<float>(nibble(*layer.zeros, group * words, first + r));
       }
       const auto code = static_cast<float>(nibble(*layer.codes, i * words, first + r));
-      out[r * layer.in + i] = rounded_to(layer.scales->dtype, (code - zero[at]) * scale[at]);
+      out[r * layer.in + i] = rounded_to(layer.result, (code - zero[at]) * scale[at]);
     }
   }
 }
@@ -73,6 +76,7 @@ AwqLayer check_layer(const Reading& reading, const std::string& module) {
   for (const TensorView* part : {layer.codes, layer.zeros, layer.scales}) {
     reading.expect_matrix(*part);
   }
+  layer.result = reading.compute_type(*layer.scales);
   layer.in = layer.codes->shape[0];
   layer.groups = layer.scales->shape[0];
   layer.out = layer.scales->shape[1];

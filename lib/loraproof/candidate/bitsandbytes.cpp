@@ -129,10 +129,9 @@ class FourBitReader {
     weight.nested_absmax = &reading_.need(name + ".nested_absmax", {DType::F32});
     reading_.expect_shape(*weight.nested_map, std::vector<std::int64_t>{256},
                           "one value for each code");
-    reading_.expect_shape(
-        *weight.nested_absmax,
-        std::vector{(blocks + weight.nested_block - 1) / weight.nested_block},
-        fmt::format("one for each {} of {} blocks", weight.nested_block, blocks));
+    reading_.expect_shape(*weight.nested_absmax,
+                          std::vector{(blocks + weight.nested_block - 1) / weight.nested_block},
+                          fmt::format("one for each {} of {} blocks", weight.nested_block, blocks));
   }
 
   static std::int64_t positive(const JsonObject& state, const char* key) {

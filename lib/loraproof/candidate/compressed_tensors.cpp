@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// compressed-tensors (llm-compressor, vLLM): which module has which scheme is decided by its tensors
-// and checked against config_groups; names of targets need not be matched. Source: compressors/ and
-// quantization/lifecycle/forward_helpers.py of compressed-tensors 0.20.
+// compressed-tensors (llm-compressor, vLLM): which module has which scheme is decided by its
+// tensors and checked against config_groups; names of targets need not be matched. Source:
+// compressors/ and quantization/lifecycle/forward_helpers.py of compressed-tensors 0.20.
 //   weight_packed I32 [out, in·bits/32] (codes + 2^(bits-1), low bits first, dense), weight_shape,
 //     weight_scale [out, groups], weight_zero_point I32 packed along the outputs: pack-quantized
 //   weight I8 or F8_E4M3 [out, in], weight_scale ([1], [out, 1], [out, groups] or blocks),
@@ -46,8 +46,8 @@ Scheme scheme_of(const JsonObject& weights) {
   scheme.symmetric = weights.boolean_or("symmetric", true);
   scheme.strategy = weights.string_or("strategy", scheme.group_size > 0 ? "group" : "tensor");
   if (const Json* block = weights.find("block_structure")) {
-    const bool sizes = block->is_array() && block->size() == 2 && (*block)[0].is_number_unsigned() &&
-                       (*block)[1].is_number_unsigned();
+    const bool sizes = block->is_array() && block->size() == 2 &&
+                       (*block)[0].is_number_unsigned() && (*block)[1].is_number_unsigned();
     if (!sizes || (*block)[0] == 0 || (*block)[1] == 0) {
       throw weights.error("block_structure", "bad block size", "two sizes of at least 1",
                           brief(*block));
@@ -133,7 +133,8 @@ class CompressedReader {
     const TensorView* zero = reading_.find(module + ".weight_zero_point");
     const Scheme& scheme = choose(scale, matrix, [&](const Scheme& one) {
       return one.type == "int" && one.bits >= 1 && one.bits <= 8 &&
-             codes.shape[1] == (matrix.in * one.bits + 31) / 32 && one.symmetric == (zero == nullptr);
+             codes.shape[1] == (matrix.in * one.bits + 31) / 32 &&
+             one.symmetric == (zero == nullptr);
     });
     const std::int64_t bits = scheme.bits;
     const auto half = static_cast<float>(std::int64_t{1} << (bits - 1));
@@ -147,7 +148,8 @@ class CompressedReader {
     };
     if (zero != nullptr) {
       (void)reading_.need(zero->name, {DType::I32});
-      reading_.expect_shape(*zero, std::vector{(matrix.out * bits + 31) / 32, matrix.grid_columns()},
+      reading_.expect_shape(*zero,
+                            std::vector{(matrix.out * bits + 31) / 32, matrix.grid_columns()},
                             "packed along the outputs, one column a group");
       matrix.zero = [zero, bits, half, columns = matrix.grid_columns()](std::int64_t i,
                                                                         std::int64_t j) {
@@ -165,8 +167,8 @@ class CompressedReader {
   void read_bytes(const std::string& module) {
     const TensorView& codes = reading_.need(module + ".weight", {DType::I8, DType::F8E4M3});
     reading_.expect_matrix(codes);
-    const TensorView& scale = reading_.need(
-        module + ".weight_scale", {DType::F32, DType::F16, DType::BF16, DType::U8});
+    const TensorView& scale =
+        reading_.need(module + ".weight_scale", {DType::F32, DType::F16, DType::BF16, DType::U8});
     const bool is_float = codes.dtype == DType::F8E4M3;
     const bool is_mx = scale.dtype == DType::U8;
     const TensorView* zero = reading_.find(module + ".weight_zero_point");
@@ -199,8 +201,7 @@ class CompressedReader {
     reading_.expect_matrix(codes);
     const TensorView& scale = reading_.need(module + ".weight_scale", {DType::F8E4M3, DType::U8});
     const bool is_mx = scale.dtype == DType::U8;
-    ScaledCodes matrix{
-        .out = codes.shape[0], .in = codes.shape[1] * 2, .result = DType::BF16};
+    ScaledCodes matrix{.out = codes.shape[0], .in = codes.shape[1] * 2, .result = DType::BF16};
     (void)choose(scale, matrix, [&](const Scheme& one) {
       return one.bits == 4 && one.type == "float" && one.symmetric &&
              one.group_size == (is_mx ? 32 : 16);
@@ -258,7 +259,8 @@ class CompressedReader {
     for (const Scheme& scheme : schemes_) {
       if (!fits(scheme)) continue;
       if (lay_out(scheme, scale, matrix)) return scheme;
-      expected += fmt::format("{}{}", expected.empty() ? "" : " or ", expected_scale(scheme, matrix));
+      expected +=
+          fmt::format("{}{}", expected.empty() ? "" : " or ", expected_scale(scheme, matrix));
     }
     throw reading_.error(
         scale, "scales do not belong to any scheme of config_groups",
@@ -309,10 +311,10 @@ class CompressedReader {
 
   void add(const std::string& module, const ScaledCodes& matrix, const std::string& method,
            std::initializer_list<const TensorView*> parts) {
-    Weight weight{.name = module + ".weight",
-                  .shape = {matrix.out, matrix.in},
-                  .method = fmt::format("compressed-tensors {}{}", method,
-                                        matrix.zero ? " asym" : "")};
+    Weight weight{
+        .name = module + ".weight",
+        .shape = {matrix.out, matrix.in},
+        .method = fmt::format("compressed-tensors {}{}", method, matrix.zero ? " asym" : "")};
     weight.decode = [matrix](std::int64_t first, std::int64_t count, float* out) {
       decode_scaled(matrix, first, count, out);
     };
@@ -326,9 +328,10 @@ class CompressedReader {
 // What belongs to activations and to the cache of keys and values.
 bool is_of_activations(std::string_view name) {
   constexpr std::array<std::string_view, 11> kParts = {
-      ".input_scale",  ".input_zero_point",  ".input_global_scale", ".output_scale",
-      ".output_zero_point", ".k_scale",      ".v_scale",            ".q_scale",
-      ".k_zero_point", ".v_zero_point",      ".q_zero_point"};
+      ".input_scale",  ".input_zero_point",  ".input_global_scale",
+      ".output_scale", ".output_zero_point", ".k_scale",
+      ".v_scale",      ".q_scale",           ".k_zero_point",
+      ".v_zero_point", ".q_zero_point"};
   return std::ranges::any_of(kParts, [&](std::string_view part) { return name.ends_with(part); });
 }
 

@@ -44,8 +44,7 @@ void read_fp8(Reading& reading) {
     matrix.columns_a_scale = whole ? matrix.in : block->second;
     if (whole ? scales.numel() != 1 : scales.shape.size() != 2) {
       throw reading.error(scales, "tensor of a quantised weight has the wrong shape",
-                          whole ? "one scale" : "a grid of scales",
-                          io::shape_text(scales.shape));
+                          whole ? "one scale" : "a grid of scales", io::shape_text(scales.shape));
     }
     if (!whole) {
       reading.expect_shape(scales, std::vector{matrix.grid_rows(), matrix.grid_columns()},
@@ -56,10 +55,10 @@ void read_fp8(Reading& reading) {
     matrix.scale = [&scales, columns = matrix.grid_columns()](std::int64_t i, std::int64_t j) {
       return float_at(scales, i * columns + j);
     };
-    Weight weight{
-        .name = codes.name,
-        .shape = codes.shape,
-        .method = whole ? "fp8 tensor" : fmt::format("fp8 block {}x{}", block->first, block->second)};
+    Weight weight{.name = codes.name,
+                  .shape = codes.shape,
+                  .method = whole ? "fp8 tensor"
+                                  : fmt::format("fp8 block {}x{}", block->first, block->second)};
     weight.decode = [matrix](std::int64_t first, std::int64_t count, float* out) {
       decode_scaled(matrix, first, count, out);
     };

@@ -35,16 +35,11 @@ struct NamePair {
 
 // Parts of a layer that are the same everywhere (gguf/tensor_mapping.py).
 constexpr std::array kLayerNames = {
-    NamePair{"attn_norm", "input_layernorm"},
-    NamePair{"attn_q", "self_attn.q_proj"},
-    NamePair{"attn_k", "self_attn.k_proj"},
-    NamePair{"attn_v", "self_attn.v_proj"},
-    NamePair{"attn_output", "self_attn.o_proj"},
-    NamePair{"attn_q_norm", "self_attn.q_norm"},
-    NamePair{"attn_k_norm", "self_attn.k_norm"},
-    NamePair{"ffn_gate", "mlp.gate_proj"},
-    NamePair{"ffn_up", "mlp.up_proj"},
-    NamePair{"ffn_down", "mlp.down_proj"},
+    NamePair{"attn_norm", "input_layernorm"},    NamePair{"attn_q", "self_attn.q_proj"},
+    NamePair{"attn_k", "self_attn.k_proj"},      NamePair{"attn_v", "self_attn.v_proj"},
+    NamePair{"attn_output", "self_attn.o_proj"}, NamePair{"attn_q_norm", "self_attn.q_norm"},
+    NamePair{"attn_k_norm", "self_attn.k_norm"}, NamePair{"ffn_gate", "mlp.gate_proj"},
+    NamePair{"ffn_up", "mlp.up_proj"},           NamePair{"ffn_down", "mlp.down_proj"},
 };
 constexpr std::array kTwoNorms = {NamePair{"ffn_norm", "post_attention_layernorm"}};
 constexpr std::array kFourNorms = {
@@ -59,8 +54,7 @@ std::string_view translated(std::span<const NamePair> pairs, std::string_view pa
 }
 
 const Architecture& architecture_of(const io::GgufFile& gguf, const GgufSummary& summary) {
-  const auto found =
-      std::ranges::find(kArchitectures, summary.architecture, &Architecture::name);
+  const auto found = std::ranges::find(kArchitectures, summary.architecture, &Architecture::name);
   if (found != kArchitectures.end()) return *found;
   std::string names;
   for (const Architecture& one : kArchitectures) {
@@ -156,8 +150,7 @@ class GgufReader {
     }
     if (tensor.type->decode_block == nullptr) {
       throw error(tensor, "ggml type is not read", io::decodable_ggml_types(),
-                  std::string(tensor.type->name),
-                  "quantise the model to one of these types");
+                  std::string(tensor.type->name), "quantise the model to one of these types");
     }
     result.shape = tensor.shape;
     result.method = tensor.type->name;
@@ -216,10 +209,10 @@ class GgufReader {
       if (vector) count = tensor.shape.front();  // A vector is one row.
       for (std::int64_t row = first; row < first + count; ++row, out += length) {
         const std::int64_t at = row_in_file(row, head) * row_bytes;
-        io::decode_ggml(*tensor.type,
-                        tensor.bytes.subspan(static_cast<std::size_t>(at),
-                                             static_cast<std::size_t>(row_bytes)),
-                        {out, static_cast<std::size_t>(length)});
+        io::decode_ggml(
+            *tensor.type,
+            tensor.bytes.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(row_bytes)),
+            {out, static_cast<std::size_t>(length)});
       }
     };
   }

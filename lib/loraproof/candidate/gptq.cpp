@@ -2,7 +2,8 @@
 // GPTQ as AutoGPTQ and GPTQModel write it, for a linear layer [out, in]:
 //   qweight I32 [in·bits/32, out]: element k of a word (low bits first) is input row 32/bits·i + k
 //   qzeros  I32 [groups, out·bits/32], scales F16 [groups, out], g_idx I32 [in]: group of an input
-// Value: (code - zero) · scale in the type of scales. Version 1 files store zero - 1.
+// Value: (code - zero) · scale, scale and product in the 16-bit type of the model (GPTQModel's
+// TorchLinear.dequantize_weight). Version 1 files store zero - 1.
 #include <algorithm>
 #include <fmt/format.h>
 
@@ -26,6 +27,7 @@ struct GptqLayer {
   std::int64_t in = 0;
   std::int64_t groups = 0;
   std::int64_t group_size = 0;
+  DType result = DType::F16;
   bool ordered = true;  // Groups are runs of inputs; not so with desc_act.
   // Added to each word of qzeros: 1 in each field for version 1, as GPTQModel converts it (a field
   // that overflows carries into the next, which undoes the borrow of writing it).
@@ -50,7 +52,7 @@ void decode(const GptqLayer& layer, std::int64_t first, std::int64_t count, floa
       const std::uint32_t word = load<std::uint32_t>(layer.zeros->bytes, word_at) + layer.zero_step;
       const auto cell = static_cast<std::size_t>(g * count + r);
       zero[cell] = static_cast<float>((word >> (row % fields * layer.bits)) & mask);
-      scale[cell] = float_at(*layer.scales, g * layer.out + row);
+      scale[cell] = rounded_to(layer.result, float_at(*layer.scales, g * layer.out + row));
     }
   }
   for (std::int64_t i = 0; i < layer.in / fields; ++i) {
@@ -60,8 +62,7 @@ void decode(const GptqLayer& layer, std::int64_t first, std::int64_t count, floa
         const std::int64_t input = i * fields + k;
         const auto cell = static_cast<std::size_t>(group_at(layer, input) * count + r);
         const auto code = static_cast<float>((word >> (k * layer.bits)) & mask);
-        out[r * layer.in + input] =
-            rounded_to(layer.scales->dtype, (code - zero[cell]) * scale[cell]);
+        out[r * layer.in + input] = rounded_to(layer.result, (code - zero[cell]) * scale[cell]);
       }
     }
   }
@@ -111,6 +112,7 @@ class GptqReader {
     for (const TensorView* part : {layer.codes, layer.zeros, layer.scales}) {
       reading_.expect_matrix(*part);
     }
+    layer.result = reading_.compute_type(*layer.scales);
     layer.groups = layer.scales->shape[0];
     layer.out = layer.scales->shape[1];
     layer.bits = bits_of(layer);
@@ -118,9 +120,9 @@ class GptqReader {
     layer.in = layer.codes->shape[0] * fields;
     reading_.expect_shape(*layer.codes, std::vector{layer.in / fields, layer.out},
                           "columns as in scales");
-    reading_.expect_shape(*layer.zeros, std::vector{layer.groups, layer.out / fields},
-                          fmt::format("scales are {}, {} bits",
-                                      io::shape_text(layer.scales->shape), layer.bits));
+    reading_.expect_shape(
+        *layer.zeros, std::vector{layer.groups, layer.out / fields},
+        fmt::format("scales are {}, {} bits", io::shape_text(layer.scales->shape), layer.bits));
     check_groups(module, layer);
     if (first_version_) {
       for (std::int64_t k = 0; k < fields; ++k) {
@@ -148,11 +150,11 @@ class GptqReader {
     const std::int64_t needed =
         layer.group_size > 0 ? (layer.in + layer.group_size - 1) / layer.group_size : 0;
     if (needed != layer.groups) {
-      throw reading_.error(*layer.scales, "groups do not divide the inputs",
-                           fmt::format("{} groups of {} for {} inputs", needed, layer.group_size,
-                                       layer.in),
-                           fmt::format("{} groups", layer.groups),
-                           "does group_size of quantization_config belong to this checkpoint?");
+      throw reading_.error(
+          *layer.scales, "groups do not divide the inputs",
+          fmt::format("{} groups of {} for {} inputs", needed, layer.group_size, layer.in),
+          fmt::format("{} groups", layer.groups),
+          "does group_size of quantization_config belong to this checkpoint?");
     }
     const TensorView* index = reading_.find(module + ".g_idx");
     if (index == nullptr) return;

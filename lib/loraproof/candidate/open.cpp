@@ -38,6 +38,15 @@ const Method& method_of(const JsonObject& config) {
                      "dequantise the checkpoint with its library and pass the result");
 }
 
+// "float16" or "bfloat16" of config.json, under its newer or its older key.
+std::optional<io::DType> compute_type(const JsonObject& config) {
+  std::string name = config.string_or("dtype", config.string_or("torch_dtype", ""));
+  if (name.starts_with("torch.")) name = name.substr(6);
+  if (name == "float16") return io::DType::F16;
+  if (name == "bfloat16") return io::DType::BF16;
+  return std::nullopt;
+}
+
 WeightSource open_gguf(const fs::path& path) {
   auto gguf = std::make_shared<const io::GgufFile>(path);
   GgufSummary summary = summarise(*gguf);
@@ -52,18 +61,19 @@ WeightSource open_folder(const fs::path& folder) {
   const JsonObject config(document, config_path.string());
   auto checkpoint = std::make_shared<const io::Checkpoint>(io::Checkpoint::open(folder));
   // compression_config is the older name that compressed-tensors used.
-  const char* key = config.has("quantization_config") ? "quantization_config" : "compression_config";
+  const char* key =
+      config.has("quantization_config") ? "quantization_config" : "compression_config";
   std::string scheme = "none";
   std::vector<Weight> weights;
   if (config.has(key)) {
     const JsonObject quantisation = config.object(key);
-    Reading reading(*checkpoint, quantisation);
+    Reading reading(*checkpoint, quantisation, compute_type(config));
     const Method& method = method_of(quantisation);
     method.read(reading);
     scheme = method.name;
     weights = reading.take_weights();
   } else {
-    Reading reading(*checkpoint, config);
+    Reading reading(*checkpoint, config, std::nullopt);
     read_plain(reading, {});
     weights = reading.take_weights();
   }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -37,12 +38,19 @@ template <typename Stored>
 /// the tensors that belong to it; what nobody took is a plain weight (read_plain).
 class Reading {
  public:
-  Reading(const io::Checkpoint& checkpoint, const JsonObject& config)
-      : checkpoint_(checkpoint), config_(config) {}
+  Reading(const io::Checkpoint& checkpoint, const JsonObject& config,
+          std::optional<io::DType> compute)
+      : checkpoint_(checkpoint), config_(config), compute_(compute) {}
 
   /// quantization_config of config.json.
   [[nodiscard]] const JsonObject& config() const { return config_; }
   [[nodiscard]] const io::Checkpoint& checkpoint() const { return checkpoint_; }
+  /// The 16-bit type that config.json asks to compute in: libraries that multiply in the model's
+  /// type turn their scales into it. The type of `scales` where config.json names none, or a wider
+  /// one.
+  [[nodiscard]] io::DType compute_type(const io::TensorView& scales) const {
+    return compute_.value_or(scales.dtype);
+  }
 
   /// Names of the modules that have a tensor of that last part: modules_with("qweight").
   [[nodiscard]] std::vector<std::string> modules_with(std::string_view part) const;
@@ -74,12 +82,13 @@ class Reading {
  private:
   const io::Checkpoint& checkpoint_;
   const JsonObject& config_;
+  std::optional<io::DType> compute_;
   std::set<std::string, std::less<>> taken_;
   std::vector<Weight> weights_;
 };
 
-// One function a method, each in a file of its own. Each says which last name parts belong to it, so
-// that a scale without its weight is found.
+// One function a method, each in a file of its own. Each says which last name parts belong to it,
+// so that a scale without its weight is found.
 void read_gptq(Reading& reading);
 void read_awq(Reading& reading);
 void read_compressed_tensors(Reading& reading);

@@ -38,9 +38,7 @@ std::span<const std::int64_t> WeightSource::shape(std::string_view name) const {
   return weight(name).shape;
 }
 
-const std::string& WeightSource::method(std::string_view name) const {
-  return weight(name).method;
-}
+const std::string& WeightSource::method(std::string_view name) const { return weight(name).method; }
 
 std::uint64_t WeightSource::stored_bytes(std::string_view name) const {
   std::uint64_t sum = 0;

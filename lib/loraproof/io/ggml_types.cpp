@@ -93,9 +93,9 @@ void q2_k_block(const std::byte* at, float* out) {
   }
 }
 
-// Q3_K: 32 bytes of high bits, 64 of low bits, 12 of six-bit scales, d. A high bit of 1 adds nothing,
-// 0 subtracts 4. Scale k: low four bits in nibble k/8 of byte k%8, high two in bits 2(k/4) of byte
-// 8+k%4.
+// Q3_K: 32 bytes of high bits, 64 of low bits, 12 of six-bit scales, d. A high bit of 1 adds
+// nothing, 0 subtracts 4. Scale k: low four bits in nibble k/8 of byte k%8, high two in bits 2(k/4)
+// of byte 8+k%4.
 void q3_k_block(const std::byte* at, float* out) {
   const std::byte* codes = at + 32;
   const std::byte* scales = at + 96;
@@ -108,7 +108,8 @@ void q3_k_block(const std::byte* at, float* out) {
     const int byte = (i / 128) * 32 + i % 32;
     const std::uint32_t code = (u8(codes + byte) >> (2 * (i / 32 % 4))) & 3u;
     const bool bit = ((u8(at + i % 32) >> (i / 32)) & 1u) != 0;
-    out[i] = d * static_cast<float>(scale) * static_cast<float>(static_cast<int>(code) - (bit ? 0 : 4));
+    out[i] =
+        d * static_cast<float>(scale) * static_cast<float>(static_cast<int>(code) - (bit ? 0 : 4));
   }
 }
 
@@ -121,7 +122,8 @@ struct ScaleAndMin {
 ScaleAndMin scale_and_min(const std::byte* packed, int k) {
   if (k < 4) return {u8(packed + k) & 63u, u8(packed + k + 4) & 63u};
   const std::byte both = packed[k + 4];
-  return {low(both) | ((u8(packed + k - 4) >> 6) << 4u), high(both) | ((u8(packed + k) >> 6) << 4u)};
+  return {low(both) | ((u8(packed + k - 4) >> 6) << 4u),
+          high(both) | ((u8(packed + k) >> 6) << 4u)};
 }
 
 // d, dmin, 12 bytes of scales, 128 of nibbles: each 32 bytes hold 32 elements low, then 32 high.
@@ -205,9 +207,11 @@ void iq4_xs_block(const std::byte* at, float* out) {
 // One E8M0 exponent for 32 codes of E2M1. ggml keeps codes doubled and scales halved, which gives a
 // finite scale to each of the 256 exponents.
 void mxfp4_block(const std::byte* at, float* out) {
-  constexpr std::array<float, 16> kDoubled = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+  constexpr std::array<float, 16> kDoubled = {0, 1,  2,  3,  4,  6,  8,  12,
+                                              0, -1, -2, -3, -4, -6, -8, -12};
   const std::uint32_t exponent = u8(at);
-  const float half = std::bit_cast<float>(exponent < 2 ? 0x00200000u << exponent : (exponent - 1) << 23);
+  const float half =
+      std::bit_cast<float>(exponent < 2 ? 0x00200000u << exponent : (exponent - 1) << 23);
   for (int i = 0; i < 16; ++i) {
     out[i] = half * kDoubled[low(at[1 + i])];
     out[i + 16] = half * kDoubled[high(at[1 + i])];
@@ -273,8 +277,8 @@ void decode_ggml(const GgmlType& type, std::span<const std::byte> bytes, std::sp
   const std::size_t blocks = bytes.size() / type.block_bytes;
   if (type.decode_block == nullptr || blocks * type.block_bytes != bytes.size() ||
       blocks * type.block_values != values.size()) {
-    throw internal_error({.message = "blocks of ggml and their values do not fit",
-                          .found = std::string(type.name)});
+    throw internal_error(
+        {.message = "blocks of ggml and their values do not fit", .found = std::string(type.name)});
   }
   for (std::size_t i = 0; i < blocks; ++i) {
     type.decode_block(bytes.data() + i * type.block_bytes, values.data() + i * type.block_values);

@@ -327,8 +327,8 @@ class Reader {
 
 std::string_view name_of(GgufType type) {
   constexpr std::array<std::string_view, 13> kNames = {
-      "uint8",   "int8", "uint16", "int16", "uint32", "int32",  "float32",
-      "boolean", "string", "array", "uint64", "int64",  "float64"};
+      "uint8",   "int8",   "uint16", "int16",  "uint32", "int32",  "float32",
+      "boolean", "string", "array",  "uint64", "int64",  "float64"};
   const auto index = static_cast<std::size_t>(type);
   return index < kNames.size() ? kNames[index] : "unknown";
 }
@@ -339,8 +339,10 @@ std::optional<std::int64_t> GgufValue::integer() const {
 }
 
 std::optional<double> GgufValue::number() const {
-  if (type == GgufType::F32) return std::bit_cast<float>(little_endian<std::uint32_t>(bytes.data()));
-  if (type == GgufType::F64) return std::bit_cast<double>(little_endian<std::uint64_t>(bytes.data()));
+  if (type == GgufType::F32)
+    return std::bit_cast<float>(little_endian<std::uint32_t>(bytes.data()));
+  if (type == GgufType::F64)
+    return std::bit_cast<double>(little_endian<std::uint64_t>(bytes.data()));
   const auto whole = integer();
   return whole ? std::optional(static_cast<double>(*whole)) : std::nullopt;
 }
