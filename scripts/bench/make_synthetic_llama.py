@@ -3,9 +3,10 @@
 """Makes a Llama of random weights, LoRA adapters for it and a golden suite: the inputs of scripts/bench/streaming.
 
     make_synthetic_llama.py --out DIR [--layers 24] [--prompts 40] [--tokens 16] [--answer-tokens 4] [--adapters 1]
+                            [--rank 8]
 
 DIR gets base/ (BF16, sharded; 24 layers: 1.33 billion parameters, 2.7 GB), adapter0/, adapter1/, ... (PEFT, all linear
-layers, r = 8) and suite/ (prompts as token ids, so no tokenizer is needed). Scales are those of initialised models:
+layers) and suite/ (prompts as token ids, so no tokenizer is needed). Scales are those of initialised models:
 standard deviation 0.02, norms 1. Seeded: the same options give the same bytes.
 """
 
@@ -27,7 +28,6 @@ LINEAR = {
     "mlp.down_proj": (HIDDEN, FFN),
 }
 LAYERS_PER_SHARD = 4
-RANK = 8
 
 
 def config(layers):
@@ -89,21 +89,21 @@ def write_base(folder, layers):
     (folder / "config.json").write_text(json.dumps(config(layers), indent=1))
 
 
-def write_adapter(folder, layers, seed):
+def write_adapter(folder, layers, seed, rank):
     folder.mkdir(parents=True)
     generator = torch.Generator().manual_seed(seed)
     tensors = {}
     for layer in range(layers):
         for name, (out, into) in LINEAR.items():
             prefix = f"base_model.model.model.layers.{layer}.{name}"
-            tensors[f"{prefix}.lora_A.weight"] = torch.randn(RANK, into, generator=generator) * into**-0.5
-            tensors[f"{prefix}.lora_B.weight"] = torch.randn(out, RANK, generator=generator) * 0.005
+            tensors[f"{prefix}.lora_A.weight"] = torch.randn(rank, into, generator=generator) * into**-0.5
+            tensors[f"{prefix}.lora_B.weight"] = torch.randn(out, rank, generator=generator) * 0.005
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     fields = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": "synthetic",
-        "r": RANK,
+        "r": rank,
         "lora_alpha": 16,
         "lora_dropout": 0.0,
         "bias": "none",
@@ -133,12 +133,14 @@ def main():
     parser.add_argument("--tokens", type=int, default=16)
     parser.add_argument("--answer-tokens", type=int, default=4)
     parser.add_argument("--adapters", type=int, default=1)
+    parser.add_argument("--rank", type=int, default=8, help="another than 8 makes adapter-rN instead")
     options = parser.parse_args()
     if not (options.out / "base").exists():
         write_base(options.out / "base", options.layers)
     for i in range(options.adapters):
-        if not (options.out / f"adapter{i}").exists():
-            write_adapter(options.out / f"adapter{i}", options.layers, seed=100 + i)
+        folder = options.out / (f"adapter{i}" if options.rank == 8 else f"adapter-r{options.rank}")
+        if not folder.exists():
+            write_adapter(folder, options.layers, 100 + i, options.rank)
     if not (options.out / "suite").exists():
         write_suite(options.out / "suite", options.prompts, options.tokens, options.answer_tokens)
 

@@ -52,6 +52,12 @@ RunCommand add_quantcheck(CLI::App& app) {
                  "names, separated by commas")
       ->type_name("MODULE,...")
       ->delimiter(',');
+  app.add_option("--blame", options.blame,
+                 "Which layers the damage comes from: off, fast (an estimate) or swap (exact)")
+      ->check(CLI::IsMember({"off", "fast", "swap"}))
+      ->capture_default_str();
+  app.add_flag("--suggest", options.suggest,
+               "Find the layers to keep in 16 bit where a deployment is over its limit");
   app.add_option("--seed", options.seed, "Seed of the bootstrap intervals")->capture_default_str();
   add_engine_flags(app, options.engine, flags->memory);
   add_policy_flags(app, options.policy);

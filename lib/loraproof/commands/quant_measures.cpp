@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "loraproof/report/numbers.h"
 
@@ -169,6 +170,43 @@ report::Measure order_measure(const std::string& scheme,
     measure.message = fmt::format("the orders can't be told apart: {} has KLD {}; {}",
                                   best.lane->name(), format_number(best.answers.kld.value), others);
   }
+  return measure;
+}
+
+report::Measure blame_measure(const Blame& blame) {
+  Measure measure{.id = "quant.blame", .subject = blame.lane->name(), .outcome = Outcome::Pass};
+  const bool exact = blame.layers.front().swap.has_value();
+  std::string list;
+  const std::vector<std::size_t> ranking = blame.ranking();
+  for (std::size_t i = 0; i < std::min<std::size_t>(5, ranking.size()); ++i) {
+    const LayerBlame& layer = blame.layers[ranking[i]];
+    list += fmt::format("{}{} ({})", i == 0 ? "" : ", ", layer.layer,
+                        format_number(layer.swap.value_or(layer.estimate)));
+  }
+  measure.message =
+      exact ? fmt::format(
+                  "layers by the KLD that each costs alone: {}; rank correlation with the "
+                  "estimate {}",
+                  list, format_number(blame.correlation.value_or(0)))
+            : fmt::format(
+                  "layers by how much of their own output changes: {}; --blame swap "
+                  "measures what each costs",
+                  list);
+  return measure;
+}
+
+report::Measure mixed_precision_measure(const QuantLane& lane, const MixedPrecision& mixed,
+                                        double floor) {
+  Measure measure{.id = "quant.mixed_precision",
+                  .subject = lane.name(),
+                  .value = std::max(0.0, mixed.kld - floor),
+                  .outcome = mixed.within ? Outcome::Pass : Outcome::Fail};
+  std::vector<std::int64_t> layers = mixed.kept;
+  std::ranges::sort(layers);
+  measure.message = fmt::format("with layers {} in 16 bit ({} bytes more) the mean KLD is {}{}",
+                                fmt::join(layers, ", "), mixed.more_bytes, format_number(mixed.kld),
+                                mixed.within ? "" : ", still over the limit");
+  measure.hint = mixed.within ? "" : "take a scheme with more bits";
   return measure;
 }
 

@@ -8,6 +8,7 @@
 
 #include "loraproof/commands/measures_base.h"
 #include "loraproof/commands/outcomes.h"
+#include "loraproof/commands/quant_blame.h"
 #include "loraproof/commands/quant_lanes.h"
 #include "loraproof/core/json.h"
 #include "loraproof/report/policy.h"
@@ -24,8 +25,14 @@ struct LaneFigures {
   std::vector<std::int64_t> answer_prompt;  ///< and the prompt it belongs to
   double embedding_cosine = 1;              ///< of the last prompt token, mean over prompts
   double embedding_l2 = 0;                  ///< relative distance, mean
-  std::int64_t diverged = 0;                ///< prompts whose greedy answer is another one
-  std::optional<OutcomeCounts> outcomes;    ///< of prompts that expect something
+  /// Where the greedy answer becomes another one: position in the answer, and the token there.
+  struct Leaving {
+    std::int64_t position = 0;
+    std::int32_t token = 0;
+  };
+  std::vector<std::optional<Leaving>> leaves;  ///< per prompt
+  std::int64_t diverged = 0;                   ///< prompts whose greedy answer is another one
+  std::optional<OutcomeCounts> outcomes;       ///< of prompts that expect something
   std::optional<stats::Mean> own;  ///< KLD of answers beyond the base's alone in this scheme
 };
 
@@ -37,6 +44,12 @@ struct LaneFigures {
 /// quant.order of one scheme: which order does least damage, or that they can't be told apart.
 [[nodiscard]] report::Measure order_measure(const std::string& scheme,
                                             const std::vector<const LaneFigures*>& lanes);
+
+/// quant.blame: the layers that cost most.
+[[nodiscard]] report::Measure blame_measure(const Blame& blame);
+/// quant.mixed_precision: the layers to keep in 16 bit.
+[[nodiscard]] report::Measure mixed_precision_measure(const QuantLane& lane,
+                                                      const MixedPrecision& mixed, double floor);
 
 [[nodiscard]] Json scheme_metrics(const LaneFigures& lane);
 /// Per module of a deployment: rho, noise, SQNR, bytes, what was clipped.

@@ -13,6 +13,7 @@
 #include "loraproof/commands/lanes.h"
 #include "loraproof/commands/live_reference.h"
 #include "loraproof/commands/outcomes.h"
+#include "loraproof/commands/quant_blame.h"
 #include "loraproof/commands/quant_lanes.h"
 #include "loraproof/commands/quant_measures.h"
 #include "loraproof/core/error.h"
@@ -61,11 +62,8 @@ ValidateOptions validate_options(const QuantcheckOptions& options) {
           .policy = options.policy};
 }
 
-double mean(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value / static_cast<double>(values.size());
-  return sum;
-}
+// Of quant.kld in rules.yaml.
+constexpr double kKldLimit = 0.02;
 
 class Quantchecker {
  public:
@@ -87,12 +85,15 @@ class Quantchecker {
         live_reference({.job = job_, .text = text, .prompt_ids = prompt_ids, .tool = report_.tool},
                        store, context_.progress);
     const QuantLanes lanes(job_, lane_options_);
-    const auto figures = sweep(lanes, store);
+    std::vector<LaneFigures> figures = sweep(lanes, store);
+    for (LaneFigures& lane : figures)
+      if (lane.gated) answer(lane, text, store);
     for (const LaneFigures& lane : figures) {
       if (lane.lane->order) judge(quant_measures(lane, reference_.floor.kl_answer, job_.policy));
     }
     judge_orders(figures);
     fill_metrics(figures);
+    if (options_.blame != "off") blame(lanes, figures, store);
     return std::move(report_);
   }
 
@@ -125,7 +126,8 @@ class Quantchecker {
     const golden::RowPlaces places = golden::row_places(reference_.sequences);
     std::vector<stats::TokenDivergence> answers, prompts;
     std::vector<std::int64_t> prompt_of;
-    std::vector<bool> diverged(reference_.sequences.size());
+    std::vector<std::int64_t> row_in_answer(reference_.sequences.size());
+    figures.leaves.resize(reference_.sequences.size());
     for (std::size_t i = 0; i < found.tokens.size(); ++i) {
       if (!places.is_answer[i]) {
         prompts.push_back(found.tokens[i]);
@@ -135,12 +137,15 @@ class Quantchecker {
       answers.push_back(found.tokens[i]);
       figures.answer_prompt.push_back(places.prompt[i]);
       figures.answer_kld.push_back(found.tokens[i].kld);
-      if (static_cast<double>(found.gap[i]) < -tie_margin())
-        diverged[static_cast<std::size_t>(places.prompt[i])] = true;
+      const auto prompt = static_cast<std::size_t>(places.prompt[i]);
+      const std::int64_t position = row_in_answer[prompt]++;
+      if (figures.leaves[prompt] || static_cast<double>(found.gap[i]) >= -tie_margin()) continue;
+      figures.leaves[prompt] = LaneFigures::Leaving{position, found.best_id[i]};
     }
     figures.answers = stats::summarise(answers, figures.answer_prompt);
     figures.prompts = stats::summarise(prompts, prompt_of);
-    figures.diverged = std::ranges::count(diverged, true);
+    figures.diverged = std::ranges::count_if(
+        figures.leaves, [](const auto& leaving) { return leaving.has_value(); });
     add_embeddings(figures, found, against);
     return figures;
   }
@@ -156,6 +161,91 @@ class Quantchecker {
     const at::Tensor distance = at::linalg_vector_norm(now - then, 2, at::IntArrayRef{1}) /
                                 at::linalg_vector_norm(then, 2, at::IntArrayRef{1});
     figures.embedding_l2 = distance.mean().item<double>();
+  }
+
+  // What a lane says where it leaves the reference's answers, and whether that is still right.
+  void answer(LaneFigures& figures, const TextInput& text, engine::LayerStore& store) {
+    const bool expects = std::ranges::any_of(job_.suite.prompts, [](const golden::Prompt& prompt) {
+      return prompt.expectation.has_value();
+    });
+    if (!expects) return;
+    const QuantLane& lane = *figures.lane;
+    std::vector<std::vector<std::int32_t>> answers;
+    std::vector<engine::DecodeRequest> requests;
+    std::vector<std::size_t> open;
+    for (std::size_t i = 0; i < reference_.sequences.size(); ++i) {
+      const golden::Sequence& sequence = reference_.sequences[i];
+      answers.push_back(sequence.answer_ids);
+      if (!figures.leaves[i] || !job_.suite.prompts[i].expected) continue;
+      const auto [position, token] = *figures.leaves[i];
+      std::vector<std::int32_t>& answer = answers.back();
+      answer.resize(static_cast<std::size_t>(position));
+      answer.push_back(token);
+      const bool stops = std::ranges::find(reference_.stop_ids, token) != reference_.stop_ids.end();
+      const std::int64_t left = reference_.max_new_tokens - std::ssize(answer);
+      if (stops || left <= 0) continue;
+      requests.push_back({golden::Sequence{sequence.prompt_ids, answer}.tokens(), left});
+      open.push_back(i);
+    }
+    if (!requests.empty()) {
+      // Decoding asks for every layer once for each token: made weights stay where all fit.
+      if (lane.deployment != nullptr) lane.deployment->keep(store.resident());
+      const auto more =
+          engine::greedy_decode(store, lane.lane, requests, reference_.stop_ids, context_.progress);
+      if (lane.deployment != nullptr) lane.deployment->keep(false);
+      for (std::size_t i = 0; i < open.size(); ++i)
+        answers[open[i]].insert(answers[open[i]].end(), more[i].begin(), more[i].end());
+    }
+    const auto then = recorded_texts(text, reference_), now = answer_texts(text, answers);
+    const ExpectedOutcomes outcomes = outcomes_of(job_.suite, then, now);
+    figures.outcomes = count(outcomes);
+    for (std::size_t i = 0; i < now.size(); ++i) {
+      const std::string flip = flip_name(outcomes[i]);
+      if (flip.empty()) continue;
+      report_.prompts.push_back({{"id", job_.suite.prompts[i].id},
+                                 {"lane", lane.name()},
+                                 {"flip", flip},
+                                 {"reference_text", then[i]},
+                                 {"text", now[i]}});
+    }
+  }
+
+  void blame(const QuantLanes& lanes, const std::vector<LaneFigures>& figures,
+             engine::LayerStore& store) {
+    std::vector<const QuantLane*> blamed;
+    for (const LaneFigures& lane : figures)
+      if (lane.gated && lane.lane->scheme != nullptr) blamed.push_back(lane.lane);
+    if (blamed.empty()) return;
+    QuantBlame blaming(job_, lanes, reference_, store, context_.progress);
+    Json rows = Json::array(), correlations = Json::array(), mixed = Json::array();
+    for (Blame& one : blaming.estimate(blamed)) {
+      if (options_.blame == "swap") blaming.swap(one);
+      for (Json& row : blame_metrics(one)) rows.push_back(std::move(row));
+      if (one.correlation)
+        correlations.push_back({{"lane", one.lane->name()}, {"spearman", *one.correlation}});
+      judge({blame_measure(one)});
+      if (options_.suggest) mixed.push_back(suggest(blaming, one, figures));
+    }
+    report_.metrics["layers"] = std::move(rows);
+    if (!correlations.empty()) report_.metrics["estimate_against_swap"] = std::move(correlations);
+    if (options_.suggest) report_.metrics["mixed_precision"] = std::move(mixed);
+  }
+
+  Json suggest(QuantBlame& blaming, const Blame& blame, const std::vector<LaneFigures>& figures) {
+    const double floor = reference_.floor.kl_answer;
+    const double limit = job_.policy.check("quant.kld").set_limit.max.value_or(kKldLimit) + floor;
+    const auto whole = std::ranges::find(figures, blame.lane, &LaneFigures::lane);
+    if (whole->answers.kld.value <= limit) {
+      return {{"scheme", blame.lane->scheme_name()},
+              {"deployment", deploy::name_of(*blame.lane->order)},
+              {"layers", Json::array()},
+              {"kld_mean", whole->answers.kld.value},
+              {"within_limit", true},
+              {"more_bytes", 0}};
+    }
+    const MixedPrecision mixed = blaming.suggest(blame, limit);
+    judge({mixed_precision_measure(*blame.lane, mixed, floor)});
+    return mixed_precision_metrics(*blame.lane, mixed);
   }
 
   void judge_orders(const std::vector<LaneFigures>& figures) {

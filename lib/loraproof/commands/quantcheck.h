@@ -21,7 +21,7 @@ struct QuantcheckOptions {
   std::string adapter_dtype;      ///< what a server casts the adapter to; "": as it is
   std::vector<std::string> keep;  ///< modules that stay in 16 bit, by their names' last parts
   std::string blame = "fast";     ///< off, fast or swap
-  std::int64_t top = 8;           ///< layers that the report shows
+  bool suggest = false;           ///< look for the layers to keep in 16 bit
   std::uint64_t seed = 0;         ///< of the bootstrap
   EngineOptions engine;
   PolicyOptions policy;

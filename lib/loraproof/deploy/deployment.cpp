@@ -11,7 +11,7 @@
 namespace loraproof::deploy {
 namespace {
 
-double dot(const at::Tensor& a, const at::Tensor& b) {
+double product_sum(const at::Tensor& a, const at::Tensor& b) {
   return at::dot(a.reshape(-1), b.reshape(-1)).item<double>();
 }
 
@@ -137,7 +137,7 @@ at::Tensor Deployment::quantised(const at::Tensor& weight, WeightDamage& damage)
   damage.tally = made.tally;
   const at::Tensor before = weight.to(at::kFloat), after = made.weight.to(at::kFloat);
   const at::Tensor error = after - before;
-  damage.error2 = dot(error, error);
+  damage.error2 = product_sum(error, error);
   return made.weight.to(weight.scalar_type());
 }
 
@@ -147,16 +147,16 @@ void Deployment::measure(const std::string& module, const at::Tensor& weight,
   const at::Tensor w = weight.to(at::kFloat);
   at::Tensor actual = deployed.to(at::kFloat) - w;
   damage.elements = weight.numel();
-  damage.base2 = dot(w, w);
+  damage.base2 = product_sum(w, w);
   if (damage.bytes == 0)
     damage.bytes = static_cast<std::uint64_t>(weight.numel() * weight.element_size());
   if (const adapter::ModulePatch* patch = patch_of(module); patch != nullptr) {
     const at::Tensor intended = dense_change(weight, *patch);
     if (options_.order == Order::QuantisedBase) actual += intended;
-    damage.intended2 = dot(intended, intended);
-    damage.survived = dot(actual, intended);
+    damage.intended2 = product_sum(intended, intended);
+    damage.survived = product_sum(actual, intended);
   }
-  damage.actual2 = dot(actual, actual);
+  damage.actual2 = product_sum(actual, actual);
   damage_[module] = damage;
 }
 

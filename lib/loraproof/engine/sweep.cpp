@@ -115,6 +115,54 @@ std::vector<at::Tensor> sweep(LayerStore& store, std::span<const Run> runs, Prog
   return hidden;
 }
 
+std::vector<std::vector<double>> layer_errors(LayerStore& store, std::span<const Run> reference,
+                                              std::span<const Lane* const> lanes,
+                                              Progress& progress) {
+  const c10::InferenceMode no_autograd;
+  std::vector<at::Tensor> hidden;
+  std::vector<model::Positions> positions;
+  for (const Run& run : reference) {
+    hidden.push_back(embed(store, run));
+    positions.push_back(positions_of(store, *run.pack, hidden.back()));
+  }
+  const auto weights_of = [&](const Lane& lane, std::int64_t layer,
+                              const model::LayerWeights& stored) {
+    return lane.variant == nullptr ? stored
+                                   : layer_of(*lane.variant, store.config(), layer, stored);
+  };
+  std::vector<std::vector<double>> errors(lanes.size());
+  for (std::int64_t layer = 0; layer < store.config().num_layers; ++layer) {
+    const model::LayerWeights& stored = store.layer(layer);
+    const auto run_layer = [&](const Lane& lane, const model::LayerWeights& weights,
+                               std::size_t i) {
+      return model::decoder_layer(store.config(), layer, weights, lane.patches, hidden[i],
+                                  positions[i], {});
+    };
+    std::vector<at::Tensor> outputs;
+    for (std::size_t i = 0; i < reference.size(); ++i) {
+      const Lane& lane = *reference[i].lane;
+      outputs.push_back(run_layer(lane, weights_of(lane, layer, stored), i));
+    }
+    for (std::size_t l = 0; l < lanes.size(); ++l) {
+      const model::LayerWeights weights = weights_of(*lanes[l], layer, stored);
+      double sum = 0;
+      std::int64_t tokens = 0;
+      for (std::size_t i = 0; i < reference.size(); ++i) {
+        const at::Tensor output = outputs[i].to(at::kFloat);
+        const at::Tensor change = run_layer(*lanes[l], weights, i).to(at::kFloat) - output;
+        const at::Tensor share = change.square().sum(1) / output.square().sum(1);
+        sum += share.sum().item<double>();
+        tokens += share.size(0);
+      }
+      errors[l].push_back(sum / static_cast<double>(tokens));
+    }
+    hidden = std::move(outputs);
+    progress.advance();
+  }
+  store.release_layer();
+  return errors;
+}
+
 namespace {
 
 // Logits [b, V] in the compute type for rows [b, D].

@@ -36,6 +36,14 @@ struct Run {
 [[nodiscard]] std::vector<at::Tensor> sweep(LayerStore& store, std::span<const Run> runs,
                                             Progress& progress);
 
+/// How much of each layer's output a lane's weights change, per lane [layers]: the mean over tokens
+/// of |f'(x) - f(x)|^2 / |f(x)|^2, where f is the layer in the reference run, f' in the lane, and x
+/// what the reference has before it. One pass; nothing propagates.
+[[nodiscard]] std::vector<std::vector<double>> layer_errors(LayerStore& store,
+                                                            std::span<const Run> reference,
+                                                            std::span<const Lane* const> lanes,
+                                                            Progress& progress);
+
 /// Rows of hidden states whose logits somebody reads, and what to do with them.
 struct LogitRequest {
   const Lane* lane = nullptr;

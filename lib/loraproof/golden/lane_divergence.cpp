@@ -100,6 +100,21 @@ RowPlaces row_places(std::span<const Sequence> sequences) {
   return places;
 }
 
+std::vector<std::vector<double>> layer_errors(engine::LayerStore& store,
+                                              std::span<const Sequence> sequences,
+                                              const engine::Lane& reference,
+                                              std::span<const engine::Lane* const> lanes,
+                                              Progress& progress) {
+  const Laid laid = lay_out(sequences, store.config().rope, {}, 0);
+  std::vector<engine::Run> runs;
+  for (const engine::Pack& pack : laid.packed.packs)
+    runs.push_back({.lane = &reference, .pack = &pack});
+  progress.begin("layers", store.config().num_layers, "layers");
+  auto errors = engine::layer_errors(store, runs, lanes, progress);
+  progress.end();
+  return errors;
+}
+
 std::vector<LaneDivergence> diverge(engine::LayerStore& store, const DivergenceRequest& request,
                                     Progress& progress, const engine::Packing& packing) {
   const c10::InferenceMode no_autograd;

@@ -51,6 +51,11 @@ struct DivergenceRequest {
                                                   Progress& progress,
                                                   const engine::Packing& packing = {});
 
+/// engine::layer_errors over the sequences, for lanes against `reference`.
+[[nodiscard]] std::vector<std::vector<double>> layer_errors(
+    engine::LayerStore& store, std::span<const Sequence> sequences, const engine::Lane& reference,
+    std::span<const engine::Lane* const> lanes, Progress& progress);
+
 /// Rows of prompt and answer, told apart: which prompt each row belongs to, and whether it predicts
 /// a token of the answer.
 struct RowPlaces {
