@@ -47,6 +47,10 @@ RunCommand add_merge(CLI::App& app) {
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
   app.add_option("--seed", options->seed, "Of what dare_* drops")->capture_default_str();
+  app.add_option("--base-scheme", options->base_scheme,
+                 "Scheme that the base was in while the adapter was trained (QLoRA: nf4): merge "
+                 "onto what it makes of the base, in 16 bit")
+      ->type_name("NAME");
   app.add_option("--threads", options->threads, "Threads that compute (0: one for each core)")
       ->check(CLI::Range(0, 256))
       ->capture_default_str();

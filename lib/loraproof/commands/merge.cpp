@@ -58,6 +58,10 @@ merge::CombineOptions combination_of(const MergeOptions& options) {
           .seed = options.seed};
 }
 
+const quant::Scheme* scheme_of(const MergeOptions& options) {
+  return options.base_scheme.empty() ? nullptr : &quant::find_scheme(options.base_scheme);
+}
+
 double number_of(const std::string& text) {
   double value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -154,9 +158,12 @@ class Merger {
     for (std::size_t i = 0; i < adapters_.size(); ++i)
       landed.push_back(
           {adapters_[i].name, &placements_[i], weights_[i], adapters_[i].config.pissa});
-    plan_ = merge::plan_merge(base_, layout_, landed, {dtype_, combination_of(options_)});
+    plan_ = merge::plan_merge(base_, layout_, landed,
+                              {dtype_, combination_of(options_), scheme_of(options_)});
     judge(plan_measures(plan_));
     report_.metrics["plan"] = plan_metrics(plan_);
+    if (options_.dry_run)
+      judge({plan_measure(plan_, merge::seconds_of_computing(plan_, threads()), threads())});
     if (!options_.dry_run && !any_failed()) write();
     return std::move(report_);
   }
@@ -188,6 +195,7 @@ class Merger {
     merge::ResumeRecord record(output.staging(), job());
     const std::vector<merge::FileResult> files = write_files(output.staging(), record);
     judge(merge_measures(files));
+    if (!options_.base_scheme.empty()) judge({base_scheme_measure(files, options_.base_scheme)});
     judge({already_merged(files, weights_)});
     report_.metrics["modules"] = module_metrics(files);
     if (options_.prove && !any_failed()) {
@@ -248,6 +256,7 @@ class Merger {
             {"base", std::move(base)},
             {"adapters", std::move(adapters)},
             {"dtype", options_.dtype},
+            {"base_scheme", options_.base_scheme},
             {"combine",
              {options_.combine, options_.density, options_.majority_sign, options_.svd_rank,
               options_.seed}}};
@@ -284,6 +293,7 @@ class Merger {
                            {"sha256", report_.inputs.front().sha256}}},
                          {"adapters", std::move(adapters)},
                          {"dtype", options_.dtype},
+                         {"base_scheme", options_.base_scheme},
                          {"combine", options_.combine},
                          {"files", std::move(written)},
                          {"plan", report_.metrics["plan"]},

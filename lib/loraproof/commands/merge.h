@@ -28,6 +28,7 @@ struct MergeOptions {
   std::int64_t svd_rank = 0;   ///< 0: the largest of the adapters
   std::uint64_t seed = 0;      ///< of dare_*
   std::string dtype = "keep";  ///< keep, bf16, fp16 or fp32
+  std::string base_scheme;     ///< that the base was in during training; "": none
   int threads = 0;             ///< that compute; 0: one for each core
   bool resume = false;         ///< go on with what a killed run for `out` left
   bool prove = false;          ///< read the output back and recompute it

@@ -77,6 +77,35 @@ Measures merge_measures(const std::vector<merge::FileResult>& files) {
   return {survival_measure(totals), finite_measure(totals), rounding_measure(totals)};
 }
 
+report::Measure plan_measure(const merge::MergePlan& plan, double seconds, int threads) {
+  std::size_t tensors = 0;
+  for (const merge::PlannedFile& file : plan.files) tensors += file.tensors.size();
+  return {
+      .id = "merge.plan",
+      .value = seconds,
+      .message = fmt::format(
+          "{} files with {:.2f} GB would be written; the adapters change {} of {} tensors. About "
+          "{} s of computing on {} threads, beside the disk's time for reading and writing",
+          plan.files.size(), static_cast<double>(plan.output_bytes) / 1e9, plan.touched, tensors,
+          format_number(seconds), threads),
+      .outcome = Outcome::Pass};
+}
+
+report::Measure base_scheme_measure(const std::vector<merge::FileResult>& files,
+                                    const std::string& scheme) {
+  const Totals totals = totals_of(files);
+  const double ratio =
+      totals.all.intended2 > 0 ? std::sqrt(totals.all.scheme2 / totals.all.intended2) : 0;
+  return {.id = "merge.base_scheme",
+          .value = ratio,
+          .n = totals.all.elements,
+          .message = fmt::format("the base is what {} makes of it, as in training: that moves the "
+                                 "changed weights by {} times the adapters' change, which a merge "
+                                 "onto the 16-bit base would have left uncorrected",
+                                 scheme, format_number(ratio)),
+          .outcome = Outcome::Pass};
+}
+
 report::Measure read_back_measure(const merge::ReadBack& proof) {
   report::Measure measure{.id = "merge.read_back",
                           .n = proof.elements,

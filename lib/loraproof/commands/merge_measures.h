@@ -17,6 +17,12 @@ namespace loraproof::commands {
 
 /// merge.survival, merge.finite, merge.rounding.
 [[nodiscard]] Measures merge_measures(const std::vector<merge::FileResult>& files);
+/// merge.base_scheme: how far the scheme moves the weights that get a change.
+[[nodiscard]] report::Measure base_scheme_measure(const std::vector<merge::FileResult>& files,
+                                                  const std::string& scheme);
+/// merge.plan, for --dry-run: what would be written, and how long that takes.
+[[nodiscard]] report::Measure plan_measure(const merge::MergePlan& plan, double seconds,
+                                           int threads);
 /// merge.read_back: what --prove found.
 [[nodiscard]] report::Measure read_back_measure(const merge::ReadBack& proof);
 [[nodiscard]] Json read_back_metrics(const merge::ReadBack& proof);

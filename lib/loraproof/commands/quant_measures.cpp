@@ -34,21 +34,22 @@ deploy::WeightDamage total_damage(const QuantLane& lane) {
 Measure kld(const LaneFigures& lane, double floor) {
   stats::Mean beyond = lane.answers.kld;
   beyond.value = std::max(0.0, beyond.value - floor);
-  return {.id = "quant.kld",
-          .subject = lane.lane->name(),
-          .value = beyond.value,
-          .interval = interval_of(beyond, 0),
-          .n = lane.answers.prompts,
-          .message = fmt::format(
-              "mean KLD(reference || {}) over {} answer tokens, beyond the noise of {}: the base "
-              "alone accounts for {}, PPL ratio {}",
-              lane.lane->name(), lane.answers.tokens, format_number(floor),
-              lane.own ? format_number(lane.answers.kld.value - lane.own->value) : "none of it",
-              format_number(lane.answers.ppl_ratio())),
-          .hint =
-              "deploy in a higher precision, or keep the modules that cost most in 16 bit "
-              "(--keep; metrics.layers ranks them)",
-          .report_only = !lane.gated};
+  return {
+      .id = "quant.kld",
+      .subject = lane.lane->name(),
+      .value = beyond.value,
+      .interval = interval_of(beyond, 0),
+      .n = lane.answers.prompts,
+      .message = fmt::format(
+          "mean KLD(reference || {}) over {} answer tokens, beyond the noise of {}{}; PPL ratio {}",
+          lane.lane->name(), lane.answers.tokens, format_number(floor),
+          lane.own ? fmt::format("; the base alone has {} on the same tokens",
+                                 format_number(lane.answers.kld.value - lane.own->value))
+                   : "",
+          format_number(lane.answers.ppl_ratio())),
+      .hint =
+          "deploy in a higher precision, or keep the modules that cost most in 16 bit "
+          "(--keep; metrics.layers ranks them)"};
 }
 
 Measure same_top(const LaneFigures& lane) {
@@ -60,13 +61,11 @@ Measure same_top(const LaneFigures& lane) {
           .message = fmt::format("answer tokens that both prefer; {} of {} greedy answers are "
                                  "others",
                                  lane.diverged, lane.answers.prompts),
-          .hint = "look at the prompts that diverge: other words for the same are no harm",
-          .report_only = !lane.gated};
+          .hint = "look at the prompts that diverge: other words for the same are no harm"};
 }
 
 Measure flips(const LaneFigures& lane, const report::Policy& policy) {
   Measure measure{.id = "quant.flips", .subject = lane.lane->name()};
-  measure.report_only = !lane.gated;
   if (!lane.outcomes || lane.outcomes->flips.n == 0) {
     measure.outcome = Outcome::Skipped;
     measure.message = "no prompt of the suite expects anything";
@@ -94,8 +93,7 @@ Measure overflow(const LaneFigures& lane) {
           .message = fmt::format("{} weights overflow or are no numbers; {} were clipped", bad,
                                  damage.tally.clipped),
           .hint = "use a type with more range (bf16), or keep those modules (--keep)",
-          .outcome = bad == 0 ? Outcome::Pass : Outcome::Fail,
-          .report_only = !lane.gated};
+          .outcome = bad == 0 ? Outcome::Pass : Outcome::Fail};
 }
 
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
@@ -208,6 +206,50 @@ report::Measure mixed_precision_measure(const QuantLane& lane, const MixedPrecis
                                 mixed.within ? "" : ", still over the limit");
   measure.hint = mixed.within ? "" : "take a scheme with more bits";
   return measure;
+}
+
+report::Table schemes_table(const std::vector<LaneFigures>& lanes,
+                            const std::vector<report::Check>& checks) {
+  report::Table table{
+      .title = "deployments (answer tokens; D is destroyed by rounding where it is small)",
+      .columns = {"scheme", "deployment", "MB", "KLD", "+-", "99 %", "own", "same top", "PPL ratio",
+                  "flips", "rho", "gate"},
+      .rows = {}};
+  for (const LaneFigures& lane : lanes) {
+    const deploy::WeightDamage damage = total_damage(*lane.lane);
+    const auto fails = [&](const report::Check& check) {
+      return check.subject == lane.lane->name() && check.status == report::Status::Fail;
+    };
+    std::string flips = "-", gate;
+    if (lane.outcomes)
+      flips = fmt::format("-{} +{}", lane.outcomes->flips.lost, lane.outcomes->flips.gained);
+    if (lane.gated) gate = std::ranges::any_of(checks, fails) ? "FAIL" : "pass";
+    table.rows.push_back(
+        {lane.lane->scheme_name(),
+         lane.lane->order ? std::string(deploy::name_of(*lane.lane->order)) : "base alone",
+         fmt::format("{:.1f}", static_cast<double>(damage.bytes) / 1e6),
+         format_number(lane.answers.kld.value), format_number(kNormal * lane.answers.kld.error),
+         format_number(lane.answers.kld_percentiles.p99),
+         lane.own ? format_number(lane.own->value) : "-",
+         fmt::format("{:.4f}", lane.answers.same_top.value),
+         fmt::format("{:.4f}", lane.answers.ppl_ratio()), std::move(flips),
+         lane.lane->order ? fmt::format("{:.3f}", damage.rho()) : "-", std::move(gate)});
+  }
+  return table;
+}
+
+report::Table layers_table(const Blame& blame) {
+  constexpr std::size_t kMost = 8;
+  report::Table table{.title = fmt::format("layers of {}, the worst first", blame.lane->name()),
+                      .columns = {"layer", "change of its own output", "KLD alone"},
+                      .rows = {}};
+  const std::vector<std::size_t> ranking = blame.ranking();
+  for (std::size_t i = 0; i < std::min(kMost, ranking.size()); ++i) {
+    const LayerBlame& layer = blame.layers[ranking[i]];
+    table.rows.push_back({std::to_string(layer.layer), format_number(layer.estimate),
+                          layer.swap ? format_number(*layer.swap) : "-"});
+  }
+  return table;
 }
 
 Json scheme_metrics(const LaneFigures& lane) {

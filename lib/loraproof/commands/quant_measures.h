@@ -12,6 +12,7 @@
 #include "loraproof/commands/quant_lanes.h"
 #include "loraproof/core/json.h"
 #include "loraproof/report/policy.h"
+#include "loraproof/report/report.h"
 #include "loraproof/stats/token_divergence.h"
 
 namespace loraproof::commands {
@@ -36,7 +37,7 @@ struct LaneFigures {
   std::optional<stats::Mean> own;  ///< KLD of answers beyond the base's alone in this scheme
 };
 
-/// Per lane with an adapter: quant.kld, quant.same_top, quant.flips, quant.overflow. `floor`: KLD
+/// Of a gated lane: quant.kld, quant.same_top, quant.flips, quant.overflow. `floor`: KLD
 /// of answers between two healthy runs of the reference.
 [[nodiscard]] Measures quant_measures(const LaneFigures& lane, double floor,
                                       const report::Policy& policy);
@@ -50,6 +51,11 @@ struct LaneFigures {
 /// quant.mixed_precision: the layers to keep in 16 bit.
 [[nodiscard]] report::Measure mixed_precision_measure(const QuantLane& lane,
                                                       const MixedPrecision& mixed, double floor);
+
+/// All lanes side by side; `checks` say which of the gated ones failed.
+[[nodiscard]] report::Table schemes_table(const std::vector<LaneFigures>& lanes,
+                                          const std::vector<report::Check>& checks);
+[[nodiscard]] report::Table layers_table(const Blame& blame);
 
 [[nodiscard]] Json scheme_metrics(const LaneFigures& lane);
 /// Per module of a deployment: rho, noise, SQNR, bytes, what was clipped.

@@ -89,10 +89,11 @@ class Quantchecker {
     for (LaneFigures& lane : figures)
       if (lane.gated) answer(lane, text, store);
     for (const LaneFigures& lane : figures) {
-      if (lane.lane->order) judge(quant_measures(lane, reference_.floor.kl_answer, job_.policy));
+      if (lane.gated) judge(quant_measures(lane, reference_.floor.kl_answer, job_.policy));
     }
     judge_orders(figures);
     fill_metrics(figures);
+    report_.tables.push_back(schemes_table(figures, report_.checks));
     if (options_.blame != "off") blame(lanes, figures, store);
     return std::move(report_);
   }
@@ -165,9 +166,9 @@ class Quantchecker {
 
   // What a lane says where it leaves the reference's answers, and whether that is still right.
   void answer(LaneFigures& figures, const TextInput& text, engine::LayerStore& store) {
-    const bool expects = std::ranges::any_of(job_.suite.prompts, [](const golden::Prompt& prompt) {
-      return prompt.expectation.has_value();
-    });
+    const bool expects = std::ranges::any_of(
+        job_.suite.prompts,
+        [](const golden::GoldenPrompt& prompt) { return prompt.expected.has_value(); });
     if (!expects) return;
     const QuantLane& lane = *figures.lane;
     std::vector<std::vector<std::int32_t>> answers;
@@ -203,7 +204,8 @@ class Quantchecker {
       const std::string flip = flip_name(outcomes[i]);
       if (flip.empty()) continue;
       report_.prompts.push_back({{"id", job_.suite.prompts[i].id},
-                                 {"lane", lane.name()},
+                                 {"adapter", lane.name()},
+                                 {"diverged", true},
                                  {"flip", flip},
                                  {"reference_text", then[i]},
                                  {"text", now[i]}});
@@ -224,6 +226,7 @@ class Quantchecker {
       if (one.correlation)
         correlations.push_back({{"lane", one.lane->name()}, {"spearman", *one.correlation}});
       judge({blame_measure(one)});
+      report_.tables.push_back(layers_table(one));
       if (options_.suggest) mixed.push_back(suggest(blaming, one, figures));
     }
     report_.metrics["layers"] = std::move(rows);

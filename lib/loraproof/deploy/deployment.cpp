@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "loraproof/core/error.h"
 #include "loraproof/deploy/merged_weight.h"
 #include "loraproof/deploy/simulate.h"
 
@@ -113,7 +114,7 @@ nn::LinearWeights Deployment::make(const std::string& module, const nn::LinearWe
     if (patch != nullptr) now = merged_weight(now, *patch);
   };
   const auto quantise = [&] {
-    if (quantises(module)) now.weight = quantised(now.weight, damage);
+    if (quantises(module)) now.weight = quantised(module, now.weight, damage);
   };
   switch (options_.order) {
     case Order::QuantisedBase: quantise(); break;
@@ -131,8 +132,17 @@ nn::LinearWeights Deployment::make(const std::string& module, const nn::LinearWe
           now.bias.defined() ? now.bias.to(base.weight.options()) : now.bias};
 }
 
-at::Tensor Deployment::quantised(const at::Tensor& weight, WeightDamage& damage) const {
-  Simulated made = simulate(*options_.scheme, weight);
+at::Tensor Deployment::quantised(const std::string& module, const at::Tensor& weight,
+                                 WeightDamage& damage) const {
+  const Simulated made = [&] {
+    try {
+      return simulate(*options_.scheme, weight);
+    } catch (const Error& error) {
+      ErrorDetail detail = error.detail();
+      detail.where = module + ", " + std::string(options_.scheme->name);
+      throw Error(error.kind(), std::move(detail));
+    }
+  }();
   damage.bytes = made.bytes;
   damage.tally = made.tally;
   const at::Tensor before = weight.to(at::kFloat), after = made.weight.to(at::kFloat);

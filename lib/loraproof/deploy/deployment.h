@@ -79,7 +79,8 @@ class Deployment : public engine::WeightVariant {
   [[nodiscard]] const adapter::ModulePatch* patch_of(const std::string& module) const;
   [[nodiscard]] nn::LinearWeights make(const std::string& module,
                                        const nn::LinearWeights& base) const;
-  [[nodiscard]] at::Tensor quantised(const at::Tensor& weight, WeightDamage& damage) const;
+  [[nodiscard]] at::Tensor quantised(const std::string& module, const at::Tensor& weight,
+                                     WeightDamage& damage) const;
   void measure(const std::string& module, const at::Tensor& weight, const at::Tensor& deployed,
                WeightDamage damage) const;
 

@@ -127,8 +127,7 @@ class RowMerger {
       const auto place = static_cast<std::size_t>(at_ + row);
       sum_changes(place, rows);
       for (std::size_t i = 0; i < rows; ++i) {
-        io::widen(weight_.base->dtype, weight_.base->bytes.subspan((place + i) * in_size, in_size),
-                  values_);
+        io::widen(weight_.base->dtype, base_bytes(place + i).first(in_size), values_);
         for (std::size_t j = 0; j < columns_; ++j) {
           const double value = values_[j] + sums_[i * columns_ + j];
           squares[j] += value * value;
@@ -165,8 +164,7 @@ class RowMerger {
     const auto factors = Bf16Factors::of(*weight_.change, at_ - weight_.first_row, count);
     if (!factors) return false;
     std::vector<Undecided> undecided;
-    const std::byte* base =
-        weight_.base->bytes.data() + static_cast<std::size_t>(at_) * columns_ * kBf16;
+    const std::byte* base = base_bytes(static_cast<std::size_t>(at_)).data();
     const auto decided = merge_bf16_rows(*factors, base, bytes.data(), undecided);
     if (!decided) return false;
     sums += {.elements = decided->decided,
@@ -198,8 +196,7 @@ class RowMerger {
     const auto row = static_cast<std::size_t>(at_ + element.row);
     const auto column = static_cast<std::size_t>(element.column);
     double base = 0, stored = 0, delta = 0;
-    io::widen(io::DType::BF16,
-              weight_.base->bytes.subspan((row * columns_ + column) * kBf16, kBf16), {&base, 1});
+    io::widen(io::DType::BF16, base_bytes(row).subspan(column * kBf16, kBf16), {&base, 1});
     for (std::size_t k = 0; k < rank; ++k) {
       delta += change.left[inner(row) * rank + k] * change.scale[k] *
                change.right[k * columns_ + column];
@@ -232,8 +229,8 @@ class RowMerger {
     }
     std::vector<std::byte> base(elements.size() * kBf16), out(base.size());
     for (std::size_t i = 0; i < elements.size(); ++i) {
-      const std::size_t at = row * columns_ + static_cast<std::size_t>(elements[i].column);
-      std::memcpy(&base[i * kBf16], weight_.base->bytes.data() + at * kBf16, kBf16);
+      const auto at = static_cast<std::size_t>(elements[i].column);
+      std::memcpy(&base[i * kBf16], base_bytes(row).data() + at * kBf16, kBf16);
     }
     const io::TensorView view{
         .dtype = io::DType::BF16, .shape = {1, change.columns}, .bytes = base};
@@ -267,6 +264,12 @@ class RowMerger {
          weight_.columns});
   }
 
+  // From a row of the weight on.
+  [[nodiscard]] std::span<const std::byte> base_bytes(std::size_t row) const {
+    const std::size_t at = row - static_cast<std::size_t>(weight_.base_first);
+    return weight_.base->bytes.subspan(at * columns_ * io::size_of(weight_.base->dtype));
+  }
+
   // The row of `change` and `magnitude` for a row of the weight.
   [[nodiscard]] std::size_t inner(std::size_t row) const {
     return row - static_cast<std::size_t>(weight_.first_row);
@@ -275,7 +278,7 @@ class RowMerger {
   void finish_row(std::size_t i, std::size_t row, std::span<std::byte> bytes) {
     const std::size_t in_size = io::size_of(weight_.base->dtype) * columns_;
     const std::span base = std::span(base_).subspan(i * columns_, columns_);
-    io::widen(weight_.base->dtype, weight_.base->bytes.subspan(row * in_size, in_size), base);
+    io::widen(weight_.base->dtype, base_bytes(row).first(in_size), base);
     const std::span change = std::span(sums_).subspan(i * columns_, columns_);
     double slack = 0;
     if (weight_.transform != nullptr) {
@@ -469,6 +472,7 @@ MergeSums& MergeSums::operator+=(const MergeSums& other) {
   base2 += other.base2;
   inner += other.inner;
   summed2 += other.summed2;
+  scheme2 += other.scheme2;
   return *this;
 }
 

@@ -62,6 +62,7 @@ struct MergeSums {
   double base2 = 0;             ///< <W,W>
   double inner = 0;             ///< <W,D>, and <D,D> of the same elements: where D is a sum, so
   double summed2 = 0;           ///< not of DoRA, whose change lies along W
+  double scheme2 = 0;           ///< of what a base scheme made of W: |dq(Q(W)) - W|^2
 
   MergeSums& operator+=(const MergeSums& other);
   /// <E,D>/<D,D>: 1 where the change arrives, near 0 where rounding swallows it; 1 without one.
@@ -87,6 +88,7 @@ class RowTransform {
 /// One weight to be merged. All views and vectors outlive it.
 struct WeightMerge {
   const io::TensorView* base = nullptr;  ///< rows of `columns` elements, whatever its shape
+  std::int64_t base_first = 0;           ///< the row of the weight that is row 0 of `base`
   io::DType out = io::DType::BF16;
   const LowRank* change = nullptr;  ///< null: only converted to `out`
   /// DoRA: W' = m / |W + D|_row · (W + D), one magnitude for each row of the stored weight.

@@ -393,8 +393,30 @@ class Planner {
       for (auto& [first, change] : edit.changes) tensor.changes.push_back(std::move(change));
       ++plan_.touched;
     }
+    if (options_.base_scheme != nullptr && !tensor.replaced && is_linear(name, base)) {
+      tensor.base_scheme = options_.base_scheme;
+      ++plan_.dequantised;
+    }
     plan_.output_bytes += *io::byte_count(tensor.spec.dtype, tensor.spec.shape);
     file.tensors.push_back(std::move(tensor));
+  }
+
+  // The weight of a linear layer that the scheme's library would have replaced.
+  [[nodiscard]] bool is_linear(const std::string& name, const io::TensorView& base) const {
+    constexpr std::string_view kSuffix = ".weight";
+    if (!name.ends_with(kSuffix) || base.shape.size() != 2 || !is_mergeable(base.dtype))
+      return false;
+    for (const auto& [path, stored] : layout_.stored) {
+      if (stored.weight != name && stored.pieces.empty()) continue;
+      if (!stored.transposed && stored.pieces.empty()) continue;
+      throw input_error({.id = "merge.base_scheme",
+                         .message = "a base scheme is for linear layers that are stored as such: "
+                                    "not for stacked experts, nor for GPT-2's Conv1D",
+                         .where = path,
+                         .hint = "leave --base-scheme out"});
+    }
+    return !quant::skips_by_default(*options_.base_scheme,
+                                    name.substr(0, name.size() - kSuffix.size()));
   }
 
   const io::Checkpoint& base_;

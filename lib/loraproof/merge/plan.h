@@ -15,6 +15,7 @@
 #include "loraproof/merge/change.h"
 #include "loraproof/merge/combine.h"
 #include "loraproof/merge/layout.h"
+#include "loraproof/quant/scheme.h"
 
 namespace loraproof::merge {
 
@@ -33,8 +34,15 @@ struct PlannedTensor {
   std::string module;                      ///< PEFT's path, where an adapter touches it
   std::vector<Change> changes;             ///< of rows that don't overlap, in their order
   bool replaced = false;                   ///< `source` is the adapter's
+  /// The values are those that this scheme makes of the source's, as a training on a quantised base
+  /// saw them; null: the source's.
+  const quant::Scheme* base_scheme = nullptr;
 
   [[nodiscard]] bool is_touched() const { return replaced || !changes.empty(); }
+  /// Its bytes are the source's.
+  [[nodiscard]] bool is_copied() const {
+    return changes.empty() && base_scheme == nullptr && source->dtype == spec.dtype;
+  }
 };
 
 struct PlannedFile {
@@ -62,11 +70,14 @@ struct MergePlan {
   std::vector<ForeignBase> foreign;        ///< signs that the adapter was trained on another base
   std::uint64_t output_bytes = 0;
   std::int64_t touched = 0;
+  std::int64_t dequantised = 0;  ///< tensors with a base scheme
 };
 
 struct PlanOptions {
   std::optional<io::DType> out = {};  ///< type of all floating weights; nullopt: each keeps its own
   CombineOptions combine = {};        ///< of several adapters
+  /// Scheme that the base was in while the adapters were trained; null: none.
+  const quant::Scheme* base_scheme = nullptr;
 };
 
 /// Input Error, naming the

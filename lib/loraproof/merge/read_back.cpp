@@ -9,6 +9,7 @@
 #include "loraproof/core/error.h"
 #include "loraproof/core/file.h"
 #include "loraproof/io/element_values.h"
+#include "loraproof/merge/base_scheme.h"
 #include "loraproof/merge/block_pipe.h"
 #include "loraproof/merge/blocks.h"
 #include "loraproof/merge/rounding.h"
@@ -97,12 +98,18 @@ class FileReader {
     Compared block{.read = part(*stored_[place.tensor]), .source = part(*tensor.source)};
     written_.file().read_in(block.read);
     if (!tensor.replaced) file_.source->file().read_in(block.source);
+    std::vector<std::byte> dequantised;
+    std::span<const std::byte> before = block.source;
+    if (tensor.base_scheme != nullptr) {
+      dequantised = dequantised_.rows(tensor, place.first, place.rows);
+      before = dequantised;
+    }
     if (place.change == kUnchanged && tensor.source->dtype == tensor.spec.dtype) {
-      block.equal = std::ranges::equal(block.read, block.source);
+      block.equal = std::ranges::equal(block.read, before);
       return block;
     }
     Matrix values(place.rows, length), stored(place.rows, length);
-    io::widen(tensor.source->dtype, block.source, span_of(values));
+    io::widen(tensor.source->dtype, before, span_of(values));
     if (place.change != kUnchanged) change(tensor, place, values);
     io::widen(tensor.spec.dtype, block.read, span_of(stored));
     const auto format = format_of(tensor.spec.dtype);
@@ -156,6 +163,7 @@ class FileReader {
   std::vector<Place> places_;
   std::vector<const io::TensorView*> stored_;
   MadeChanges changes_;
+  DequantisedBase dequantised_;
 };
 
 }  // namespace

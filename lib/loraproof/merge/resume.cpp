@@ -18,7 +18,8 @@ constexpr std::string_view kSchema = "loraproof.merge_record/1";
 // Doubles come back as they were: nlohmann-json prints as many digits as that takes.
 Json to_json(const MergeSums& sums) {
   return Json::array({sums.elements, sums.changed, sums.undecided, sums.non_finite, sums.intended2,
-                      sums.survived, sums.actual2, sums.base2, sums.inner, sums.summed2});
+                      sums.survived, sums.actual2, sums.base2, sums.inner, sums.summed2,
+                      sums.scheme2});
 }
 
 MergeSums sums_from(const Json& json) {
@@ -31,7 +32,8 @@ MergeSums sums_from(const Json& json) {
           .actual2 = json.at(6),
           .base2 = json.at(7),
           .inner = json.at(8),
-          .summed2 = json.at(9)};
+          .summed2 = json.at(9),
+          .scheme2 = json.at(10)};
 }
 
 Json to_json(const FileResult& file) {

@@ -2,11 +2,15 @@
 #include "loraproof/merge/write.h"
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "loraproof/core/digest.h"
+#include "loraproof/io/element_values.h"
 #include "loraproof/io/safetensors_writer.h"
+#include "loraproof/merge/base_scheme.h"
 #include "loraproof/merge/block_pipe.h"
 #include "loraproof/merge/blocks.h"
 #include "loraproof/merge/output_file.h"
@@ -38,6 +42,16 @@ class Loan {
   const io::SafetensorsFile* file_;
   std::span<const std::byte> bytes_;
 };
+
+double squared_distance(io::DType dtype, std::span<const std::byte> a,
+                        std::span<const std::byte> b) {
+  std::vector<double> x(a.size() / io::size_of(dtype)), y(x.size());
+  io::widen(dtype, a, x);
+  io::widen(dtype, b, y);
+  double sum = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) sum += (x[i] - y[i]) * (x[i] - y[i]);
+  return sum;
+}
 
 class FileWriter {
  public:
@@ -72,6 +86,7 @@ class FileWriter {
                out_.append(block.bytes, block.owner);
                if (place.change != kUnchanged)
                  changes_.drop_before(file_.tensors[place.tensor], place.change);
+               dequantised_.drop_before(file_.tensors[place.tensor]);
                progress_.advance(size);
              });
     result.sha256 = out_.finish();
@@ -116,20 +131,31 @@ class FileWriter {
     const io::SafetensorsFile* file = tensor.replaced ? nullptr : file_.source;
     if (file != nullptr) file->file().read_in(bytes);
     auto loan = std::make_shared<Loan>(file, bytes);
-    if (place.change == kUnchanged && source.dtype == tensor.spec.dtype)
+    if (place.change == kUnchanged && tensor.base_scheme == nullptr &&
+        source.dtype == tensor.spec.dtype)
       return {bytes, loan, {}, bytes, loan};
     const auto computed = std::make_shared<std::vector<std::byte>>(
         static_cast<std::size_t>(place.rows) * length * io::size_of(tensor.spec.dtype));
     Block block{
         .bytes = *computed, .owner = computed, .source = bytes, .source_owner = std::move(loan)};
-    if (place.change == kUnchanged) {
-      block.sums = merge_rows({.base = &source, .out = tensor.spec.dtype, .columns = rows.length},
-                              place.first, place.rows, *computed);
-      return block;
+    WeightMerge weight{.base = &source, .out = tensor.spec.dtype, .columns = rows.length};
+    std::shared_ptr<const MadeChange> made;
+    if (place.change != kUnchanged) {
+      made = changes_.get(tensor, place.change);
+      weight = made->on(source, tensor.changes[place.change], tensor.spec.dtype);
     }
-    const std::shared_ptr<const MadeChange> made = changes_.get(tensor, place.change);
-    block.sums = merge_rows(made->on(source, tensor.changes[place.change], tensor.spec.dtype),
-                            place.first, place.rows, *computed);
+    std::vector<std::byte> dequantised;
+    io::TensorView as_trained;
+    double scheme2 = 0;
+    if (tensor.base_scheme != nullptr) {
+      dequantised = dequantised_.rows(tensor, place.first, place.rows);
+      scheme2 = squared_distance(source.dtype, bytes, dequantised);
+      as_trained = {.name = source.name, .dtype = source.dtype, .bytes = dequantised};
+      weight.base = &as_trained;
+      weight.base_first = place.first;
+    }
+    block.sums = merge_rows(weight, place.first, place.rows, *computed);
+    block.sums.scheme2 = scheme2;
     return block;
   }
 
@@ -139,10 +165,46 @@ class FileWriter {
   OutputFile out_;
   std::vector<Place> places_;
   MadeChanges changes_;
+  DequantisedBase dequantised_;
   std::optional<SourceDigests> base_digests_;
 };
 
 }  // namespace
+
+double seconds_of_computing(const MergePlan& plan, int threads) {
+  using Clock = std::chrono::steady_clock;
+  const PlannedTensor* sample = nullptr;
+  double changed_bytes = 0;
+  for (const PlannedFile& file : plan.files) {
+    for (const PlannedTensor& tensor : file.tensors) {
+      if (tensor.changes.empty()) continue;
+      changed_bytes += static_cast<double>(*io::byte_count(tensor.spec.dtype, tensor.spec.shape));
+      if (sample == nullptr || tensor.source->numel() > sample->source->numel()) sample = &tensor;
+    }
+  }
+  if (sample == nullptr) return 0;
+  const Change& change = sample->changes.front();
+  const std::size_t row =
+      static_cast<std::size_t>(change.columns) * io::size_of(sample->spec.dtype);
+  constexpr std::int64_t kSampleBytes = std::int64_t{1} << 21;
+  const std::int64_t fitting = kSampleBytes / static_cast<std::int64_t>(row);
+  const std::int64_t rows = std::min(change.rows, std::max<std::int64_t>(4, fitting));
+  std::vector<std::byte> out(static_cast<std::size_t>(rows) * row);
+  const MadeChange made = make_change(change, *sample->source);
+  const WeightMerge weight = made.on(*sample->source, change, sample->spec.dtype);
+  (void)merge_rows(weight, change.first_row, rows, out);  // reads the pages in
+  auto begin = Clock::now();
+  (void)merge_rows(weight, change.first_row, rows, out);
+  const double computing = std::chrono::duration<double>(Clock::now() - begin).count();
+  begin = Clock::now();
+  (void)sha256_of(out);
+  const double digest = std::chrono::duration<double>(Clock::now() - begin).count();
+  const auto bytes = static_cast<double>(out.size());
+  // One thread takes the output's digest and one the base's, beside those that compute.
+  const double all = static_cast<double>(plan.output_bytes) * 2 * digest / bytes +
+                     changed_bytes * computing / bytes;
+  return std::max(all / threads, static_cast<double>(plan.output_bytes) * digest / bytes);
+}
 
 std::vector<FileResult> write_weights(const MergePlan& plan, const WriteOptions& options,
                                       Progress& progress) {

@@ -52,6 +52,13 @@ struct ReportError {
   ErrorDetail detail;
 };
 
+/// Figures that read best side by side. Only for readers: documents have them under `metrics`.
+struct Table {
+  std::string title;
+  std::vector<std::string> columns;
+  std::vector<std::vector<std::string>> rows;  ///< as many cells as columns
+};
+
 struct Report {
   ToolInfo tool;
   std::string command;
@@ -60,6 +67,7 @@ struct Report {
   /// One object per prompt; the keys that writers know are in docs/schema/report-1.json.
   Json prompts = Json::array();
   Json metrics = Json::object();
+  std::vector<Table> tables;
   std::optional<Json> run;           ///< Times, memory, bytes read; only with --timings.
   std::optional<ReportError> error;  ///< What ended the command before it could judge.
   GateOptions gate;

@@ -91,7 +91,8 @@ TokenDivergence token_divergence(const LogitRow& base, const LogitRow& other, st
 Mean clustered_mean(std::span<const double> values, std::span<const std::int64_t> prompt) {
   const auto n = static_cast<double>(values.size());
   Mean mean;
-  for (const double value : values) mean.value += value / n;
+  for (const double value : values) mean.value += value;
+  mean.value /= std::max(n, 1.0);
   double squares = 0, between = 0, prompts = 0;
   for (std::size_t begin = 0; begin < values.size();) {
     double sum = 0;
@@ -130,7 +131,8 @@ DivergenceSummary summarise(std::span<const TokenDivergence> tokens,
   summary.ppl = std::exp(clustered_mean(nll, prompt).value);
   summary.ppl_base = std::exp(clustered_mean(nll_base, prompt).value);
   summary.correlation = correlation(nll, nll_base);
-  summary.log_ratio = clustered_mean(column([](const auto& t) { return t.nll - t.nll_base; }), prompt);
+  summary.log_ratio =
+      clustered_mean(column([](const auto& t) { return t.nll - t.nll_base; }), prompt);
   const auto kld = column([](const auto& t) { return t.kld; });
   summary.kld = clustered_mean(kld, prompt);
   summary.kld_percentiles = percentiles(kld);
@@ -140,7 +142,8 @@ DivergenceSummary summarise(std::span<const TokenDivergence> tokens,
   for (const double value : delta_p)
     summary.rms_delta_p += value * value / static_cast<double>(delta_p.size());
   summary.rms_delta_p = std::sqrt(summary.rms_delta_p);
-  summary.same_top = clustered_mean(column([](const auto& t) { return t.same_top ? 1.0 : 0.0; }), prompt);
+  summary.same_top =
+      clustered_mean(column([](const auto& t) { return t.same_top ? 1.0 : 0.0; }), prompt);
   return summary;
 }
 

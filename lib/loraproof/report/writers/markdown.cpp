@@ -115,6 +115,7 @@ class MarkdownWriter {
     heading();
     if (report_.error) error();
     findings();
+    tables();
     contributions();
     prompts();
     folded_checks("passed", [](const Check& check) {
@@ -233,6 +234,21 @@ class MarkdownWriter {
     while (shown < all.size() && add_within(kPromptsBudget, prompt_text(all[shown]))) ++shown;
     if (shown < all.size()) out_ += fmt::format("Not shown: {} more.\n\n", all.size() - shown);
     out_ += "</details>\n\n";
+  }
+
+  void tables() {
+    for (const Table& table : report_.tables) {
+      std::string text = fmt::format("<details><summary>{}</summary>\n\n", prose(table.title));
+      const auto put = [&](const std::vector<std::string>& cells) {
+        for (const std::string& cell : cells) text += "| " + prose(cell) + ' ';
+        text += "|\n";
+      };
+      put(table.columns);
+      for (std::size_t i = 0; i < table.columns.size(); ++i) text += "|---";
+      text += "|\n";
+      for (const auto& row : table.rows) put(row);
+      add_within(kRestBudget, text + "\n</details>\n\n");
+    }
   }
 
   void folded_checks(std::string_view title, bool (*keep)(const Check&)) {

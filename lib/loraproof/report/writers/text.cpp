@@ -90,6 +90,7 @@ class TextWriter {
     findings(Status::Warn, "WARN", Colour::Yellow);
     findings(Status::Inconclusive, "INCONCLUSIVE", Colour::Yellow);
     diverging_prompts();
+    tables();
     contributions();
     passed();
     reported();
@@ -306,6 +307,29 @@ class TextWriter {
     if (!prompt.contains(key) || !prompt[key].is_string()) return;
     const std::string text = prompt[key].get<std::string>();
     paragraph(4, lead, text.empty() ? "(empty)" : text);
+  }
+
+  void tables() {
+    for (const Table& table : report_.tables) {
+      std::vector<std::size_t> widths;
+      for (const std::string& column : table.columns) widths.push_back(display_width(column));
+      for (const auto& row : table.rows) {
+        for (std::size_t i = 0; i < row.size(); ++i)
+          widths[i] = std::max(widths[i], display_width(printable(row[i])));
+      }
+      line(painted(printable(table.title), Colour::Bold, options_));
+      const auto put = [&](const std::vector<std::string>& cells) {
+        std::string text = " ";
+        for (std::size_t i = 0; i < cells.size(); ++i) {
+          const std::string cell = printable(cells[i]);
+          text += ' ' + (i + 1 < cells.size() ? padded(cell, widths[i] + 1) : cell);
+        }
+        line(text);
+      };
+      put(table.columns);
+      for (const auto& row : table.rows) put(row);
+      line("");
+    }
   }
 
   void contributions() {

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""quantcheck's figures against the same job done in Python: transformers and PEFT in FP32 on weights that bitsandbytes or
+compressed-tensors quantised and dequantised, KLD over the whole vocabulary in float64.
+
+    quantcheck_live.py --binary LORAPROOF --base DIR --adapter DIR --golden SUITE --work FOLDER [--prompts N]
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy
+import torch
+from safetensors import safe_open
+
+from live_support import Tally, fresh_folder, skip
+
+try:
+    import bitsandbytes.functional as bnb
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+except ImportError as error:
+    sys.exit(skip(f"skipped: {error}"))
+
+
+def nf4(weight):
+    quantised, state = bnb.quantize_4bit(weight.contiguous(), quant_type="nf4", blocksize=64)
+    return bnb.dequantize_4bit(quantised, state)
+
+
+def int8(weight):
+    """compressed-tensors' INT8 per channel, written out: it computes in the weights' type."""
+    scale = weight.abs().amax(1, keepdim=True) / 127.5
+    codes = torch.clamp(torch.round(weight / scale), -128, 127)
+    return codes.to(weight.dtype) * scale
+
+
+def half(weight):
+    return weight.to(torch.float16).to(weight.dtype)
+
+
+SCHEMES = {"nf4": nf4, "int8": int8, "fp16": half}
+
+
+def linear_weights(model):
+    """name -> weight of every linear layer but the head."""
+    return {name: module for name, module in model.named_modules()
+            if isinstance(module, torch.nn.Linear) and "lora_" not in name and "lm_head" not in name}
+
+
+class Python:
+    """The model of each lane, made anew, in FP32 on weights that were BF16."""
+
+    def __init__(self, base, adapter):
+        self.base, self.adapter = base, adapter
+
+    def model(self, with_adapter):
+        model = AutoModelForCausalLM.from_pretrained(self.base, dtype=torch.bfloat16)
+        return PeftModel.from_pretrained(model, self.adapter) if with_adapter else model
+
+    def lane(self, order, scheme):
+        quantise = SCHEMES.get(scheme, lambda weight: weight)
+        model = self.model(order not in ("base alone", "base"))
+        with torch.no_grad():
+            if order in ("B", "C"):
+                model = model.merge_and_unload()
+            for module in linear_weights(model).values():
+                if order not in ("reference", "base", "C"):
+                    module.weight.copy_(quantise(module.weight))
+            if order == "D":
+                model = model.merge_and_unload()
+                for module in linear_weights(model).values():
+                    module.weight.copy_(quantise(module.weight))
+        return model.float().eval()
+
+
+def log_probabilities(model, sequences):
+    rows = []
+    with torch.no_grad():
+        for prompt, answer in sequences:
+            ids = torch.tensor([prompt + answer])
+            logits = model(ids).logits[0, :-1].to(torch.float32).to(torch.float64)
+            rows.append(torch.log_softmax(logits, -1).numpy())
+    return rows
+
+
+def figures(reference, lane, sequences):
+    kld, top, nll, nll_base = [], [], [], []
+    for (prompt, answer), p, q in zip(sequences, reference, lane):
+        first = len(prompt) - 1
+        kld.append((numpy.exp(p) * (p - q)).sum(1)[first:])
+        top.append(p.argmax(1)[first:] == q.argmax(1)[first:])
+        at = numpy.arange(first, len(p))
+        nll.append(-q[at, answer])
+        nll_base.append(-p[at, answer])
+    kld, top, nll, nll_base = map(numpy.concatenate, (kld, top, nll, nll_base))
+    return {"kld_mean": kld.mean(), "same_top": top.mean(), "ppl_ratio": numpy.exp((nll - nll_base).mean()),
+            "kld_max": kld.max(), "nll": nll.mean()}
+
+
+def recorded_sequences(folder, count):
+    with safe_open(folder / "reference.safetensors", "numpy") as file:
+        names = ("prompt_ids", "prompt_offsets", "answer_ids", "answer_offsets")
+        prompt, prompt_at, answer, answer_at = (file.get_tensor(name) for name in names)
+    cut = lambda ids, at, i: ids[at[i]:at[i + 1]].tolist()
+    return [(cut(prompt, prompt_at, i), cut(answer, answer_at, i)) for i in range(min(count, len(prompt_at) - 1))]
+
+
+def small_suite(golden, work, count):
+    """The suite's first prompts, without its references: their digest is another."""
+    suite = work / "suite"
+    suite.mkdir()
+    text = (golden / "suite.yaml").read_text()
+    (suite / "suite.yaml").write_text(text)
+    lines = (golden / "prompts.jsonl").read_text().splitlines()[:count]
+    (suite / "prompts.jsonl").write_text("\n".join(lines) + "\n")
+    return suite
+
+
+def run(binary, *arguments):
+    done = subprocess.run([binary, "quantcheck", *map(str, arguments), "--format", "json", "--quiet"], capture_output=True, text=True)
+    if done.returncode not in (0, 1, 4):
+        print(done.stdout[-2000:], done.stderr[-2000:])
+    return done.returncode, json.loads(done.stdout)
+
+
+def compare(tally, options, work):
+    golden = pathlib.Path(options.golden)
+    suite = small_suite(golden, work, options.prompts)
+    adapter = work / "adapter"
+    shutil.copytree(options.adapter, adapter)
+    command = ["--base", options.base, "--adapter", adapter, "--golden", suite, "--scheme", ",".join(SCHEMES), "--compute", "fp32"]
+    code, report = run(options.binary, *command, "--blame", "off", "--inconclusive", "pass")
+    tally.check("runs", code in (0, 1), f"exit {code}")
+    sequences = recorded_sequences(next((golden / "references").iterdir()), options.prompts)
+    python = Python(options.base, adapter)
+    reference = log_probabilities(python.lane("reference", None), sequences)
+    base = log_probabilities(python.lane("base", None), sequences)
+    for found in report["metrics"]["schemes"]:
+        order, scheme = found["deployment"], found["scheme"]
+        lane = log_probabilities(python.lane(order, scheme), sequences)
+        expected = figures(base if order == "base alone" else reference, lane, sequences)
+        # Two runs in FP32 whose sums have other orders.
+        near = lambda a, b: abs(a - b) <= 2e-6 + 2e-3 * abs(b)
+        ok = (near(found["kld_mean"], expected["kld_mean"]) and near(found["ppl_ratio"], expected["ppl_ratio"])
+              and near(found["answers"]["kld_percentiles"]["maximum"], expected["kld_max"])
+              and abs(found["same_top"] - expected["same_top"]) <= 1.01 / found["answers"]["tokens"])
+        tally.check(f"{scheme} {order}", ok, f"KLD {found['kld_mean']:.3e} (Python {expected['kld_mean']:.3e}), "
+                    f"same top {found['same_top']:.4f} ({expected['same_top']:.4f}), PPL ratio {found['ppl_ratio']:.5f}")
+    return command
+
+
+def blame(tally, options, command):
+    """A layer whose weights are so far off the grid that quantising it hurts most must be ranked first, both ways."""
+    code, report = run(options.binary, *command[:-4], "--scheme", "int4-g32", "--compute", "fp32", "--deployment", "A",
+                       "--blame", "swap", "--inconclusive", "pass")
+    rows = report["metrics"]["layers"]
+    swaps = [row["swap"] for row in rows]
+    tally.check("layers are ranked by what they cost", swaps == sorted(swaps, reverse=True) and len(set(row["layer"] for row in rows)) == len(rows),
+                ", ".join(f"{row['layer']}: {row['swap']:.2e}" for row in rows[:4]))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in ("binary", "base", "adapter", "golden", "work"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--prompts", type=int, default=8)
+    options = parser.parse_args()
+    tally = Tally()
+    work = fresh_folder(pathlib.Path(options.work))
+    command = compare(tally, options, work)
+    blame(tally, options, command)
+    return tally.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
