@@ -122,12 +122,13 @@ void Reading::add(Weight weight, std::initializer_list<const io::TensorView*> pa
 
 void read_plain(Reading& reading, std::initializer_list<std::string_view> parts) {
   for (const io::TensorView& view : reading.checkpoint().views()) {
-    if (reading.is_taken(view) || is_buffer(view)) continue;
+    if (reading.is_taken(view)) continue;
     if (std::ranges::find(parts, last_part(view.name)) != parts.end()) {
       throw reading.error(view, "part of a quantised weight without its codes",
                           "the codes beside it", "this tensor alone",
                           "the checkpoint is incomplete: download it again");
     }
+    if (is_buffer(view)) continue;
     if (!is_plain_float(view.dtype)) {
       throw reading.error(view, "weight is stored in a type that says nothing without a scale",
                           "F32, F16, BF16, or the scales of a quantised weight",

@@ -123,12 +123,13 @@ TEST_CASE("gptq says what is stored") {
 
 TEST_CASE("gptq computes in the 16-bit type of the model") {
   CheckpointFolder folder = gptq(in_order(), true);
-  const auto row = [&](const char* dtype) {
+  const auto value = [&](const char* dtype) {
     folder.config()["torch_dtype"] = dtype;
-    return values_of(folder.open(), "m.weight")[3 * kIn];  // code 9, zero 3, scale 1.333...
+    return values_of(folder.open(), "m.weight")[3 * kIn + 1];  // code 14, zero 3
   };
-  CHECK(row("float16") == 8.0f - 0x1p-9f);  // 6 · 1.3330078125 = 7.998046875 is an F16
-  CHECK(row("bfloat16") == 8.0f);           // 6 · 1.328125 = 7.96875 -> 7.96875? see below
+  CHECK(value("float16") == 14.6640625f);  // 11 * 1.3330078125 = 14.6630859375 in steps of 2^-7
+  CHECK(value("bfloat16") == 14.6875f);    // 11 * 1.3359375 = 14.6953125 in steps of 2^-4
+  CHECK(value("float32") == 14.6640625f);  // no 16-bit type: that of the scales
 }
 
 TEST_CASE("broken gptq layers are refused") {
@@ -140,7 +141,8 @@ TEST_CASE("broken gptq layers are refused") {
   }
   SECTION("scales alone") {
     CHECK(folder.without("m.qweight").refusal() ==
-          "m.qzeros: weight is stored in a type that says nothing without a scale");
+          "m.g_idx: part of a quantised weight without its codes: expected the codes beside it, "
+          "found this tensor alone");
   }
   SECTION("group of an input") {
     auto order = in_order();
