@@ -26,8 +26,16 @@ RunCommand add_quantcheck(CLI::App& app) {
   app.add_option("--scheme", options.schemes,
                  "Quantisation schemes to simulate, separated by commas (docs/quantisation.md)")
       ->type_name("NAME,...")
-      ->delimiter(',')
-      ->required();
+      ->delimiter(',');
+  app.add_option(
+         "--candidate", options.candidates,
+         "A quantised base as it will be deployed, judged with the adapter beside it; repeatable")
+      ->type_name("DIR|FILE.gguf")
+      ->allow_extra_args(false);
+  app.add_option("--candidate-merged", options.merged_candidates,
+                 "The same with the adapter merged into it before; repeatable")
+      ->type_name("DIR|FILE.gguf")
+      ->allow_extra_args(false);
   app.add_option("--deployment", options.orders,
                  "Orders to run: A quantised base + adapter, B merged, then quantised, C merged in "
                  "16 bit, D merged into the quantised base")

@@ -39,12 +39,13 @@ bool is_kept(const std::vector<std::string>& names, const std::string& module) {
 }  // namespace
 
 std::string QuantLane::scheme_name() const {
+  if (!candidate.empty()) return candidate;
   return scheme == nullptr ? "16 bit" : std::string(scheme->name);
 }
 
 std::string QuantLane::name() const {
   const std::string what = order ? std::string(deploy::name_of(*order)) : "base";
-  return scheme == nullptr ? what : scheme_name() + " " + what;
+  return scheme == nullptr && candidate.empty() ? what : scheme_name() + " " + what;
 }
 
 at::ScalarType stored_type(const io::Checkpoint& base) {
@@ -68,6 +69,7 @@ QuantLanes::QuantLanes(const GoldenJob& job, const QuantLaneOptions& options)
   lanes_.back().lane.variant = trained;
   add(nullptr, std::nullopt, trained, kBaseLane, 0);
   for (const quant::Scheme* scheme : options.schemes) add_scheme(*scheme, options.orders);
+  for (const CandidateInput& candidate : options.candidates) add_candidate(candidate);
   if (std::ranges::find(options.orders, Order::Merged) != options.orders.end())
     add(nullptr, Order::Merged, make(Order::Merged, nullptr, true), kReferenceLane, 0);
   if (options.trained_on != nullptr) {
@@ -103,19 +105,41 @@ void QuantLanes::add_scheme(const quant::Scheme& scheme, const std::vector<Order
 }
 
 void QuantLanes::add(const quant::Scheme* scheme, std::optional<Order> order,
-                     const deploy::Deployment* deployment, std::size_t against,
+                     const deploy::RecordedVariant* deployment, std::size_t against,
                      std::size_t base_alone) {
   QuantLane lane{.scheme = scheme,
+                 .candidate = {},
                  .order = order,
                  .lane = {},
                  .deployment = deployment,
                  .against = against,
                  .base_alone = base_alone};
   adapter::PatchSet beside;
-  if (order) beside = deployment == nullptr ? cast_ : deployment->patches_beside();
+  if (order) {
+    const auto* made = dynamic_cast<const deploy::Deployment*>(deployment);
+    beside = made == nullptr ? cast_ : made->patches_beside();
+  }
   lane.lane = engine::make_lane(lane.name(), beside, job_.compute, job_.device);
   lane.lane.variant = deployment;
   lanes_.push_back(std::move(lane));
+}
+
+void QuantLanes::add_candidate(const CandidateInput& candidate) {
+  const deploy::CandidateWeights* weights = &candidates_.emplace_back(*candidate.source);
+  const std::size_t base_alone = candidate.merged ? 0 : lanes_.size();
+  const auto name_it = [&] {
+    lanes_.back().candidate = candidate.name;
+    lanes_.back().lane.name = lanes_.back().name();
+  };
+  if (candidate.merged) {
+    add(nullptr, Order::MergedThenQuantised, weights, kReferenceLane, 0);
+    lanes_.back().lane.patches = {};
+    return name_it();
+  }
+  add(nullptr, std::nullopt, weights, kBaseLane, 0);
+  name_it();
+  add(nullptr, Order::QuantisedBase, weights, kReferenceLane, base_alone);
+  name_it();
 }
 
 std::vector<golden::ComparedLane> QuantLanes::compared() const {

@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "loraproof/candidate/weight_source.h"
 #include "loraproof/commands/golden_job.h"
+#include "loraproof/deploy/candidate_weights.h"
 #include "loraproof/deploy/deployment.h"
 #include "loraproof/engine/lane.h"
 #include "loraproof/golden/lane_divergence.h"
@@ -19,10 +21,11 @@ namespace loraproof::commands {
 
 struct QuantLane {
   const quant::Scheme* scheme = nullptr;  ///< null: none (C)
+  std::string candidate;                  ///< name of the real checkpoint, instead of a scheme; ""
   std::optional<deploy::Order> order;     ///< nothing: the base alone
   engine::Lane lane;
-  const deploy::Deployment* deployment = nullptr;  ///< null: weights as stored
-  std::size_t against = 0;                         ///< place of the lane that it is compared with
+  const deploy::RecordedVariant* deployment = nullptr;  ///< null: weights as stored
+  std::size_t against = 0;     ///< place of the lane that it is compared with
   std::size_t base_alone = 0;  ///< place of the same scheme's lane without the adapter; 0: none
 
   /// "nf4 A", "C", "nf4 base".
@@ -31,12 +34,20 @@ struct QuantLane {
   [[nodiscard]] std::string scheme_name() const;
 };
 
+/// A real quantised checkpoint.
+struct CandidateInput {
+  std::string name;  ///< of its file or folder
+  std::shared_ptr<const candidate::WeightSource> source;
+  bool merged = false;  ///< the adapter is in it
+};
+
 struct QuantLaneOptions {
   std::vector<const quant::Scheme*> schemes;
   std::vector<deploy::Order> orders;
   const quant::Scheme* trained_on = nullptr;
   std::string adapter_dtype;  ///< "": as it is
   std::vector<std::string> keep;
+  std::vector<CandidateInput> candidates;
 };
 
 /// Places of the reference and of the base without the adapter.
@@ -55,14 +66,16 @@ class QuantLanes {
   const deploy::Deployment* make(deploy::Order order, const quant::Scheme* scheme,
                                  bool with_adapter);
   void add_scheme(const quant::Scheme& scheme, const std::vector<deploy::Order>& orders);
+  void add_candidate(const CandidateInput& candidate);
   void add(const quant::Scheme* scheme, std::optional<deploy::Order> order,
-           const deploy::Deployment* deployment, std::size_t against, std::size_t base_alone);
+           const deploy::RecordedVariant* deployment, std::size_t against, std::size_t base_alone);
 
   const GoldenJob& job_;
   QuantLaneOptions options_;
   adapter::PatchSet patches_;  // of the adapter as it is
   adapter::PatchSet cast_;     // as a server casts it
   std::deque<deploy::Deployment> deployments_;
+  std::deque<deploy::CandidateWeights> candidates_;
   std::deque<QuantLane> lanes_;
 };
 

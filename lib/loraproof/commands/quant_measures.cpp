@@ -264,7 +264,7 @@ Json scheme_metrics(const LaneFigures& lane) {
   }
   return {{"scheme", which.scheme_name()},
           {"deployment", which.order ? Json(deploy::name_of(*which.order)) : Json("base alone")},
-          {"source", "simulated"},
+          {"source", which.candidate.empty() ? "simulated" : "checkpoint"},
           {"gated", lane.gated},
           {"bytes", damage.bytes},
           {"kld_mean", number(lane.answers.kld.value)},

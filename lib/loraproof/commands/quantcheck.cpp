@@ -48,6 +48,18 @@ QuantLaneOptions lane_options(const QuantcheckOptions& options) {
                        .expected = "one of --deployment",
                        .found = name});
   }
+  if (options.schemes.empty() && options.candidates.empty() && options.merged_candidates.empty()) {
+    throw usage_error({.id = "quantcheck.nothing",
+                       .message = "nothing to check",
+                       .expected = "--scheme, --candidate or --candidate-merged"});
+  }
+  const auto open = [&](const std::string& path, bool merged) {
+    made.candidates.push_back(
+        {std::filesystem::path(path).filename().string(),
+         std::make_shared<const candidate::WeightSource>(candidate::open_candidate(path)), merged});
+  };
+  for (const std::string& path : options.candidates) open(path, false);
+  for (const std::string& path : options.merged_candidates) open(path, true);
   if (!options.trained_on.empty()) made.trained_on = &quant::find_scheme(options.trained_on);
   return made;
 }
@@ -76,6 +88,10 @@ class Quantchecker {
         report_(begin_report(job_, "quantcheck")) {}
 
   report::Report run() {
+    for (const CandidateInput& candidate : lane_options_.candidates) {
+      deploy::expect_same_model(*candidate.source, job_.session.base.checkpoint);
+      report_.inputs.push_back({"candidate", candidate.source->about().path.string(), ""});
+    }
     judge(job_.adapter_measures());
     if (gate_fails(report_.checks)) return std::move(report_);
     const TextInput text = job_.open_text();
@@ -122,8 +138,12 @@ class Quantchecker {
   LaneFigures figures_of(const QuantLane& lane, const golden::LaneDivergence& found,
                          const golden::LaneDivergence& against) const {
     LaneFigures figures{.lane = &lane};
-    figures.gated = lane.order && std::ranges::find(options_.gated, deploy::name_of(*lane.order)) !=
-                                      options_.gated.end();
+    const auto is_named = [&] {
+      return std::ranges::find(options_.gated, deploy::name_of(*lane.order)) !=
+             options_.gated.end();
+    };
+    // A real file is what somebody means to deploy.
+    figures.gated = lane.order && (!lane.candidate.empty() || is_named());
     const golden::RowPlaces places = golden::row_places(reference_.sequences);
     std::vector<stats::TokenDivergence> answers, prompts;
     std::vector<std::int64_t> prompt_of;
@@ -216,7 +236,7 @@ class Quantchecker {
              engine::LayerStore& store) {
     std::vector<const QuantLane*> blamed;
     for (const LaneFigures& lane : figures)
-      if (lane.gated && lane.lane->scheme != nullptr) blamed.push_back(lane.lane);
+      if (lane.gated && lane.lane->order != Order::Merged) blamed.push_back(lane.lane);
     if (blamed.empty()) return;
     QuantBlame blaming(job_, lanes, reference_, store, context_.progress);
     Json rows = Json::array(), correlations = Json::array(), mixed = Json::array();

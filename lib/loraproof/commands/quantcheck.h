@@ -15,6 +15,8 @@ struct QuantcheckOptions {
   std::string adapter;  ///< DIR or NAME=DIR
   std::string golden;   ///< suite folder or prompts.jsonl
   std::vector<std::string> schemes;
+  std::vector<std::string> candidates;         ///< quantised bases: folders or GGUF files
+  std::vector<std::string> merged_candidates;  ///< the same with the adapter in them
   std::vector<std::string> orders = {"A", "B", "C", "D"};  ///< that are run
   std::vector<std::string> gated = {"A"};                  ///< those of them that the gate judges
   std::string trained_on;  ///< scheme that the base was in while the adapter was trained; "": none

@@ -2,8 +2,6 @@
 #include "loraproof/deploy/deployment.h"
 
 #include <ATen/ATen.h>
-#include <cmath>
-#include <limits>
 
 #include "loraproof/core/error.h"
 #include "loraproof/deploy/merged_weight.h"
@@ -33,33 +31,6 @@ std::string_view name_of(Order order) {
   return "E";
 }
 
-WeightDamage& WeightDamage::operator+=(const WeightDamage& other) {
-  elements += other.elements;
-  intended2 += other.intended2;
-  survived += other.survived;
-  actual2 += other.actual2;
-  base2 += other.base2;
-  error2 += other.error2;
-  bytes += other.bytes;
-  tally.values += other.tally.values;
-  tally.clipped += other.tally.clipped;
-  tally.overflowed += other.tally.overflowed;
-  tally.non_finite += other.tally.non_finite;
-  return *this;
-}
-
-double WeightDamage::rho() const { return intended2 > 0 ? survived / intended2 : 1; }
-
-double WeightDamage::noise() const {
-  if (intended2 <= 0) return 0;
-  return std::sqrt(std::max(0.0, actual2 - survived * survived / intended2) / intended2);
-}
-
-double WeightDamage::sqnr() const {
-  if (error2 <= 0) return std::numeric_limits<double>::infinity();
-  return 10 * std::log10(base2 / error2);
-}
-
 bool Deployment::quantises(const std::string& module) const {
   if (options_.scheme == nullptr) return false;
   return options_.skips ? !options_.skips(module)
@@ -85,21 +56,6 @@ adapter::PatchSet Deployment::patches_beside() const {
   for (const auto& [module, patch] : *options_.patches)
     if (!is_matrix_module(module)) beside.emplace(module, patch);
   return beside;
-}
-
-void Deployment::keep(bool kept) const {
-  kept_ = kept;
-  made_.clear();
-}
-
-nn::LinearWeights Deployment::linear(const std::string& module,
-                                     const nn::LinearWeights& base) const {
-  if (!changes(module)) return base;
-  if (const auto made = made_.find(module); made != made_.end()) return made->second;
-  const nn::LinearWeights weights = make(module, base);
-  // The head is asked for with every block of rows.
-  if (kept_ || module == model::kHead) made_[module] = weights;
-  return weights;
 }
 
 nn::LinearWeights Deployment::make(const std::string& module, const nn::LinearWeights& base) const {
@@ -153,7 +109,7 @@ at::Tensor Deployment::quantised(const std::string& module, const at::Tensor& we
 
 void Deployment::measure(const std::string& module, const at::Tensor& weight,
                          const at::Tensor& deployed, WeightDamage damage) const {
-  if (damage_.contains(module)) return;
+  if (is_recorded(module)) return;
   const at::Tensor w = weight.to(at::kFloat);
   at::Tensor actual = deployed.to(at::kFloat) - w;
   damage.elements = weight.numel();
@@ -167,10 +123,10 @@ void Deployment::measure(const std::string& module, const at::Tensor& weight,
     damage.survived = product_sum(actual, intended);
   }
   damage.actual2 = product_sum(actual, actual);
-  damage_[module] = damage;
+  record(module, damage);
 }
 
-at::Tensor Deployment::embedding(const at::Tensor& rows) const {
+at::Tensor Deployment::embedding(const at::Tensor&, const at::Tensor& rows) const {
   if (!quantises(model::kEmbedding)) return rows;
   // A row depends on itself alone in every scheme that quantises embeddings.
   const at::Tensor weight = rows.to(at::kCPU, options_.stored);

@@ -39,7 +39,7 @@ at::Tensor embed(LayerStore& store, const Run& run) {
   if (patch == nullptr) {
     const at::Tensor rows =
         nn::embedding(index, store.embedding_table(), nullptr).to(store.device(), store.compute());
-    return run.lane->variant == nullptr ? rows : run.lane->variant->embedding(rows);
+    return run.lane->variant == nullptr ? rows : run.lane->variant->embedding(index, rows);
   }
   adapter::ModulePatch local = *patch;
   const at::Tensor table = local.weight.defined()

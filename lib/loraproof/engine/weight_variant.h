@@ -27,8 +27,11 @@ class WeightVariant {
   /// the type and on the device of `base`. `base` itself where nothing changes.
   [[nodiscard]] virtual nn::LinearWeights linear(const std::string& module,
                                                  const nn::LinearWeights& base) const = 0;
-  /// Rows of the embedding table [N, D], as gathered.
-  [[nodiscard]] virtual at::Tensor embedding(const at::Tensor& rows) const { return rows; }
+  /// What stands in for the embedding's rows [N, D] of `ids` [N] i64, on the CPU.
+  [[nodiscard]] virtual at::Tensor embedding([[maybe_unused]] const at::Tensor& ids,
+                                             const at::Tensor& rows) const {
+    return rows;
+  }
 };
 
 /// The variant in some modules, the base in all others.
@@ -45,8 +48,8 @@ class SelectedModules : public WeightVariant {
                                          const nn::LinearWeights& base) const override {
     return selected_(module) ? variant_.linear(module, base) : base;
   }
-  [[nodiscard]] at::Tensor embedding(const at::Tensor& rows) const override {
-    return selected_(model::kEmbedding) ? variant_.embedding(rows) : rows;
+  [[nodiscard]] at::Tensor embedding(const at::Tensor& ids, const at::Tensor& rows) const override {
+    return selected_(model::kEmbedding) ? variant_.embedding(ids, rows) : rows;
   }
 
  private:
