@@ -151,7 +151,22 @@ def compare(tally, options, work):
               and abs(found["same_top"] - expected["same_top"]) <= 1.01 / found["answers"]["tokens"])
         tally.check(f"{scheme} {order}", ok, f"KLD {found['kld_mean']:.3e} (Python {expected['kld_mean']:.3e}), "
                     f"same top {found['same_top']:.4f} ({expected['same_top']:.4f}), PPL ratio {found['ppl_ratio']:.5f}")
-    return command
+    return command, report
+
+
+def candidate(tally, options, work, command, simulated):
+    """What bitsandbytes itself stored must do what the simulated scheme does."""
+    from transformers import BitsAndBytesConfig
+    folder = work / "nf4"
+    settings = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+    AutoModelForCausalLM.from_pretrained(options.base, quantization_config=settings, dtype=torch.bfloat16).save_pretrained(folder)
+    code, report = run(options.binary, *command[:6], "--candidate", folder, "--compute", "fp32", "--blame", "off", "--inconclusive", "pass")
+    tally.check("candidate: runs", code in (0, 1), f"exit {code}")
+    for order in ("base alone", "A"):
+        pick = lambda rows, scheme: next(row for row in rows if row["deployment"] == order and row["scheme"] == scheme)
+        found, expected = pick(report["metrics"]["schemes"], "nf4"), pick(simulated["metrics"]["schemes"], "nf4")
+        tally.check(f"candidate: {order}", found["source"] == "checkpoint" and abs(found["kld_mean"] - expected["kld_mean"]) <= 1e-9 + 1e-4 * expected["kld_mean"],
+                    f"KLD {found['kld_mean']:.6e} (simulated {expected['kld_mean']:.6e}), {found['bytes']} bytes")
 
 
 def blame(tally, options, command):
@@ -172,7 +187,8 @@ def main():
     options = parser.parse_args()
     tally = Tally()
     work = fresh_folder(pathlib.Path(options.work))
-    command = compare(tally, options, work)
+    command, simulated = compare(tally, options, work)
+    candidate(tally, options, work, command, simulated)
     blame(tally, options, command)
     return tally.finish()
 
