@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,7 +44,7 @@ class CheckpointFolder {
   candidate::WeightSource open() {
     Json config = config_;
     if (!quantisation_.is_null()) config["quantization_config"] = quantisation_;
-    folder_.write("config.json", config.dump());
+    folder_->write("config.json", config.dump());
     std::vector<io::TensorView> views;
     for (const auto& [name, one] : tensors_) {
       views.push_back({.name = name,
@@ -51,15 +52,15 @@ class CheckpointFolder {
                        .shape = one.shape,
                        .bytes = std::as_bytes(std::span(one.bytes.data(), one.bytes.size()))});
     }
-    std::filesystem::remove(folder_.path() / "model.safetensors");
-    io::write_safetensors(folder_.path() / "model.safetensors", views);
-    return candidate::open_candidate(folder_.path().string());
+    std::filesystem::remove(folder_->path() / "model.safetensors");
+    io::write_safetensors(folder_->path() / "model.safetensors", views);
+    return candidate::open_candidate(folder_->path().string());
   }
 
   /// "tensor: message: expected X, found Y" of the error that opening throws.
   std::string refusal() {
     const auto detail = input_error_of([&] { (void)open(); });
-    CHECK(detail.file.find(folder_.path().string()) == 0);
+    CHECK(detail.file.find(folder_->path().string()) == 0);
     return detail.where + ": " + detail.message + ": expected " + detail.expected + ", found " +
            detail.found;
   }
@@ -70,7 +71,7 @@ class CheckpointFolder {
     std::vector<std::int64_t> shape;
     std::string bytes;
   };
-  TempDir folder_;
+  std::unique_ptr<TempDir> folder_ = std::make_unique<TempDir>();
   Json config_ = Json::object();
   Json quantisation_;
   std::map<std::string, Tensor> tensors_;
