@@ -29,7 +29,7 @@ bool MethodPlacer::expect(const std::string& path, const BaseModule& module) {
   ExpectedTensors expected =
       expected_tensors(config_, module, matcher_.rank_of(path), matcher_.is_feedforward(path));
   if (!expected.problem.empty()) {
-    findings_.add({"landing.missing_target", "layer type", path,
+    findings_.add({"landing.missing_target", expected.problem, path,
                    "the configuration adapts a module that can't be: " + expected.problem,
                    "make target_modules narrower, or train with another method", true, 0, ""});
     return false;
