@@ -303,7 +303,7 @@ def check_metrics(tally, case, before, after, truth, modules):
             rho = ((actual * intended).sum() / (intended * intended).sum()).item()
             worst = max(worst, abs(rho - row["survival"]), abs(intended.norm().item() / row["delta_norm"] - 1))
     # Sums of BF16 weights with a low rank run in float32 (docs/adr/0011).
-    tally.check(f"{case.name}: survival and norm", worst < (1e-6 if case.method == "VERA" else 1e-9), f"{len(modules)} tensors, {worst:.1e}")
+    tally.check(f"{case.name}: survival and norm", worst < (1e-6 if case.method == "Vera" else 1e-9), f"{len(modules)} tensors, {worst:.1e}")
 
 
 def check_sum(tally, binary, work):
