@@ -10,27 +10,30 @@
 #include <string>
 #include <vector>
 
+#include "loraproof/merge/flusher.h"
+
 namespace loraproof::merge {
 
 class OutputFile {
  public:
-  /// Creates it; an existing file is an input Error.
-  explicit OutputFile(std::filesystem::path path);
+  /// Creates it; an existing file is an input Error. `flusher` outlives it.
+  OutputFile(const std::filesystem::path& path, Flusher& flusher);
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
 
   /// Appends the bytes. `owner` keeps them alive until their digest has been taken.
   void append(std::span<const std::byte> bytes, const std::shared_ptr<const void>& owner);
-  /// Closes; "sha256:..." of all bytes. They are on their way to the disk: who commits the folder
-  /// (AtomicFolder) waits for them, so that the next file need not.
+  /// "sha256:..." of all bytes. They are on their way to the disk: who waits for the flusher waits
+  /// for them, so that the next file need not.
   [[nodiscard]] std::string finish();
 
  private:
   struct Hasher;
-  std::filesystem::path path_;
-  int descriptor_ = -1;
+  std::shared_ptr<const OpenFile> file_;
+  Flusher& flusher_;
   std::uint64_t written_ = 0;
+  std::uint64_t flushed_ = 0;  // up to here a flush was asked for
   std::unique_ptr<Hasher> hasher_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/merge/resume.h"
 
+#include <fstream>
 #include <utility>
 
 #include "loraproof/core/digest.h"
@@ -120,7 +121,11 @@ std::map<std::string, FileResult> ResumeRecord::take_over() {
 void ResumeRecord::add(const FileResult& file) {
   files_.push_back(to_json(file));
   const Json record = {{"schema", kSchema}, {"job", job_}, {"files", files_}};
-  write_file_atomically(path_, record.dump() + "\n");
+  // Not flushed, which would hold the merge up at each file: what it says is checked when it is read.
+  const fs::path next = folder_ / (std::string(kName) + ".next");
+  std::ofstream(next, std::ios::binary) << record.dump() << '\n';
+  std::error_code ignored;
+  fs::rename(next, path_, ignored);
 }
 
 void ResumeRecord::remove() {

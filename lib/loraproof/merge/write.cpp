@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -27,6 +28,8 @@ struct Block {
   std::shared_ptr<const void> source_owner;
 };
 
+constexpr std::size_t kReadAhead = 16;  // blocks
+
 // Gives pages of the source back when the block that was made of them has gone.
 class Loan {
  public:
@@ -43,6 +46,43 @@ class Loan {
   std::span<const std::byte> bytes_;
 };
 
+// Memory of blocks that have been written, for the next ones: new pages would be cleared each time.
+class Buffers : public std::enable_shared_from_this<Buffers> {
+ public:
+  /// At least `size` bytes, of any content; given back when the last owner goes.
+  std::shared_ptr<std::byte[]> take(std::size_t size) {
+    Buffer buffer;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto fits =
+          std::ranges::find_if(free_, [size](const Buffer& other) { return other.size >= size; });
+      if (fits != free_.end()) {
+        buffer = std::move(*fits);
+        free_.erase(fits);
+      }
+    }
+    if (!buffer.bytes) buffer = {std::make_unique_for_overwrite<std::byte[]>(size), size};
+    std::byte* bytes = buffer.bytes.get();
+    return {bytes, [self = shared_from_this(), kept = std::make_shared<Buffer>(std::move(buffer))](
+                       std::byte*) { self->give_back(std::move(*kept)); }};
+  }
+
+ private:
+  struct Buffer {
+    std::unique_ptr<std::byte[]> bytes;
+    std::size_t size = 0;
+  };
+  static constexpr std::size_t kMost = 12;
+
+  void give_back(Buffer buffer) {
+    const std::lock_guard lock(mutex_);
+    if (free_.size() < kMost) free_.push_back(std::move(buffer));
+  }
+
+  std::mutex mutex_;
+  std::vector<Buffer> free_;
+};
+
 double squared_distance(io::DType dtype, std::span<const std::byte> a,
                         std::span<const std::byte> b) {
   std::vector<double> x(a.size() / io::size_of(dtype)), y(x.size());
@@ -55,11 +95,12 @@ double squared_distance(io::DType dtype, std::span<const std::byte> a,
 
 class FileWriter {
  public:
-  FileWriter(const PlannedFile& file, const WriteOptions& options, Progress& progress)
+  FileWriter(const PlannedFile& file, const WriteOptions& options, Flusher& flusher,
+             Progress& progress)
       : file_(file),
         options_(options),
         progress_(progress),
-        out_(options.folder / file.name),
+        out_(options.folder / file.name, flusher),
         places_(cut_into_blocks(file)) {
     if (options.digest_base.contains(file.name)) base_digests_.emplace(*file.source);
   }
@@ -70,25 +111,28 @@ class FileWriter {
     for (const PlannedTensor& tensor : file_.tensors) {
       if (tensor.is_touched()) result.touched.push_back({tensor.spec.name, tensor.module, {}});
     }
+    read_ahead(0);
     BlockPipe<Block> pipe(places_.size(), options_.threads);
     std::size_t at = 0;  // of result.touched
     std::size_t tensor = 0;
-    pipe.run([this](std::size_t i) { return make(places_[i]); },
-             [&](std::size_t i, Block block) {
-               const Place& place = places_[i];
-               for (; tensor < place.tensor; ++tensor)
-                 at += file_.tensors[tensor].is_touched() ? 1 : 0;
-               if (file_.tensors[tensor].is_touched()) result.touched[at].sums += block.sums;
-               const auto size = static_cast<std::int64_t>(block.bytes.size());
-               if (base_digests_ && is_the_base(file_.tensors[tensor]))
-                 base_digests_->add(*file_.tensors[tensor].source, block.source,
-                                    block.source_owner);
-               out_.append(block.bytes, block.owner);
-               if (place.change != kUnchanged)
-                 changes_.drop_before(file_.tensors[place.tensor], place.change);
-               dequantised_.drop_before(file_.tensors[place.tensor]);
-               progress_.advance(size);
-             });
+    pipe.run(
+        [this](std::size_t i) {
+          if (i % kReadAhead == 0) read_ahead(i + kReadAhead);
+          return make(places_[i]);
+        },
+        [&](std::size_t i, Block block) {
+          const Place& place = places_[i];
+          for (; tensor < place.tensor; ++tensor) at += file_.tensors[tensor].is_touched() ? 1 : 0;
+          if (file_.tensors[tensor].is_touched()) result.touched[at].sums += block.sums;
+          const auto size = static_cast<std::int64_t>(block.bytes.size());
+          if (base_digests_ && is_the_base(file_.tensors[tensor]))
+            base_digests_->add(*file_.tensors[tensor].source, block.source, block.source_owner);
+          out_.append(block.bytes, block.owner);
+          if (place.change != kUnchanged)
+            changes_.drop_before(file_.tensors[place.tensor], place.change);
+          dequantised_.drop_before(file_.tensors[place.tensor]);
+          progress_.advance(size);
+        });
     result.sha256 = out_.finish();
     if (base_digests_) result.base = base_digests_->finish();
     return result;
@@ -120,6 +164,20 @@ class FileWriter {
     return file_.source->file().bytes().size() - static_cast<std::size_t>(data);
   }
 
+  // Tells the kernel what will be read: a page that it lacks would wait behind all that is written.
+  void read_ahead(std::size_t from) const {
+    const std::size_t end = std::min(from + kReadAhead, places_.size());
+    for (std::size_t i = from; i < end; ++i) {
+      const PlannedTensor& tensor = file_.tensors[places_[i].tensor];
+      if (tensor.replaced) continue;
+      const std::size_t row =
+          static_cast<std::size_t>(rows_of(tensor).length) * io::size_of(tensor.source->dtype);
+      file_.source->file().will_need(
+          tensor.source->bytes.subspan(static_cast<std::size_t>(places_[i].first) * row,
+                                       static_cast<std::size_t>(places_[i].rows) * row));
+    }
+  }
+
   Block make(const Place& place) {
     const PlannedTensor& tensor = file_.tensors[place.tensor];
     const io::TensorView& source = *tensor.source;
@@ -134,10 +192,12 @@ class FileWriter {
     if (place.change == kUnchanged && tensor.base_scheme == nullptr &&
         source.dtype == tensor.spec.dtype)
       return {bytes, loan, {}, bytes, loan};
-    const auto computed = std::make_shared<std::vector<std::byte>>(
-        static_cast<std::size_t>(place.rows) * length * io::size_of(tensor.spec.dtype));
+    const std::size_t size =
+        static_cast<std::size_t>(place.rows) * length * io::size_of(tensor.spec.dtype);
+    const std::shared_ptr<std::byte[]> buffer = buffers_->take(size);
+    const std::span<std::byte> computed(buffer.get(), size);
     Block block{
-        .bytes = *computed, .owner = computed, .source = bytes, .source_owner = std::move(loan)};
+        .bytes = computed, .owner = buffer, .source = bytes, .source_owner = std::move(loan)};
     WeightMerge weight{.base = &source, .out = tensor.spec.dtype, .columns = rows.length};
     std::shared_ptr<const MadeChange> made;
     if (place.change != kUnchanged) {
@@ -154,7 +214,7 @@ class FileWriter {
       weight.base = &as_trained;
       weight.base_first = place.first;
     }
-    block.sums = merge_rows(weight, place.first, place.rows, *computed);
+    block.sums = merge_rows(weight, place.first, place.rows, computed);
     block.sums.scheme2 = scheme2;
     return block;
   }
@@ -166,6 +226,7 @@ class FileWriter {
   std::vector<Place> places_;
   MadeChanges changes_;
   DequantisedBase dequantised_;
+  std::shared_ptr<Buffers> buffers_ = std::make_shared<Buffers>();
   std::optional<SourceDigests> base_digests_;
 };
 
@@ -210,6 +271,7 @@ std::vector<FileResult> write_weights(const MergePlan& plan, const WriteOptions&
                                       Progress& progress) {
   progress.begin("merge", static_cast<std::int64_t>(plan.output_bytes), "bytes");
   std::vector<FileResult> results;
+  Flusher flusher;
   for (const PlannedFile& file : plan.files) {
     if (const auto done = options.done.find(file.name); done != options.done.end()) {
       results.push_back(done->second);
@@ -218,9 +280,10 @@ std::vector<FileResult> write_weights(const MergePlan& plan, const WriteOptions&
             static_cast<std::int64_t>(*io::byte_count(tensor.spec.dtype, tensor.spec.shape)));
       continue;
     }
-    results.push_back(FileWriter(file, options, progress).write());
+    results.push_back(FileWriter(file, options, flusher, progress).write());
     if (options.finished) options.finished(results.back());
   }
+  flusher.finish();
   progress.end();
   return results;
 }
