@@ -1,6 +1,6 @@
 # Warnings, sanitizers and the language level, as one INTERFACE target that every module links.
 option(LORAPROOF_WERROR "Treat warnings as errors" OFF)
-option(LORAPROOF_PCH "Precompile ATen once for all torch modules (leave OFF with ccache)" ON)
+option(LORAPROOF_PCH "Precompile ATen and Catch2 once for all that use them (leave OFF with ccache)" ON)
 set(LORAPROOF_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined")
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
@@ -23,3 +23,12 @@ if(LORAPROOF_SANITIZE)
     $<BUILD_INTERFACE:-fsanitize=${LORAPROOF_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all>)
   target_link_options(loraproof_options INTERFACE $<BUILD_INTERFACE:-fsanitize=${LORAPROOF_SANITIZE}>)
 endif()
+
+# loraproof_cheap_to_compile(<target> [<owner of its precompiled header>]): for code that is not worth optimising much, as tests
+# and the command line, whose compilation takes longer than all their runs.
+function(loraproof_cheap_to_compile target)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+  if(LORAPROOF_PCH AND ARGC GREATER 1)
+    target_precompile_headers(${target} REUSE_FROM ${ARGV1})
+  endif()
+endfunction()

@@ -7,6 +7,15 @@ else()
   set(LORAPROOF_CATCH Catch2::Catch2)
 endif()
 
+# Catch2 2 is one large header: precompiled once for all tests that don't use libtorch.
+add_library(loraproof_catch_pch STATIC "${PROJECT_SOURCE_DIR}/tests/support/catch_pch.cpp")
+target_include_directories(loraproof_catch_pch PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+target_link_libraries(loraproof_catch_pch PRIVATE loraproof_options ${LORAPROOF_CATCH})
+loraproof_cheap_to_compile(loraproof_catch_pch)
+if(LORAPROOF_PCH)
+  target_precompile_headers(loraproof_catch_pch PRIVATE "${PROJECT_SOURCE_DIR}/tests/support/catch.h")
+endif()
+
 function(loraproof_test module)
   cmake_parse_arguments(ARG "TORCH" "" "SRCS;DEPS;LABELS" ${ARGN})
   if(NOT ARG_LABELS)
@@ -21,7 +30,12 @@ function(loraproof_test module)
   endforeach()
   if(ARG_TORCH)
     loraproof_use_torch(${module}_test)
+    # One process: loading libtorch takes longer than most cases. A case alone: ${module}_test "its name".
+    add_test(NAME "${module}: all cases" COMMAND ${module}_test)
+    set_tests_properties("${module}: all cases" PROPERTIES LABELS "${ARG_LABELS}")
+    return()
   endif()
+  loraproof_cheap_to_compile(${module}_test loraproof_catch_pch)
   catch_discover_tests(${module}_test TEST_PREFIX "${module}: " DISCOVERY_MODE PRE_TEST
                        PROPERTIES LABELS "${ARG_LABELS}")
 endfunction()

@@ -32,7 +32,7 @@ def chosen(name, columns):
 def gguf_type(name):
     def oracle(weight):
         kind = chosen(name, weight.shape[1])
-        expected = {"stored_as": "" if kind == name else kind}
+        expected = {"stored_as": "" if kind == name else kind.lower()}
         if kind == "F16":
             values = weight.half()
             return expected | {"codes": values.view(torch.uint8), "values": values.float(), "bytes": values.nbytes}

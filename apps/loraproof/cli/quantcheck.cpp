@@ -66,7 +66,6 @@ RunCommand add_quantcheck(CLI::App& app) {
       ->capture_default_str();
   app.add_flag("--suggest", options.suggest,
                "Find the layers to keep in 16 bit where a deployment is over its limit");
-  app.add_option("--seed", options.seed, "Seed of the bootstrap intervals")->capture_default_str();
   add_engine_flags(app, options.engine, flags->memory);
   add_policy_flags(app, options.policy);
   return [flags](commands::Context& context) {

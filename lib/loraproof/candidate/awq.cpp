@@ -11,6 +11,7 @@
 
 #include "loraproof/candidate/reading.h"
 #include "loraproof/core/error.h"
+#include "loraproof/io/narrow.h"
 
 namespace loraproof::candidate {
 namespace {
@@ -45,11 +46,11 @@ void decode(const AwqLayer& layer, std::int64_t first, std::int64_t count, float
       const auto at = static_cast<std::size_t>(r);
       if (i % group_size == 0) {
         scale[at] =
-            rounded_to(layer.result, float_at(*layer.scales, group * layer.out + first + r));
+            io::rounded_to(layer.result, float_at(*layer.scales, group * layer.out + first + r));
         zero[at] = static_cast<float>(nibble(*layer.zeros, group * words, first + r));
       }
       const auto code = static_cast<float>(nibble(*layer.codes, i * words, first + r));
-      out[r * layer.in + i] = rounded_to(layer.result, (code - zero[at]) * scale[at]);
+      out[r * layer.in + i] = io::rounded_to(layer.result, (code - zero[at]) * scale[at]);
     }
   }
 }

@@ -13,6 +13,7 @@
 
 #include "loraproof/candidate/reading.h"
 #include "loraproof/core/error.h"
+#include "loraproof/io/narrow.h"
 
 namespace loraproof::candidate {
 namespace {
@@ -58,7 +59,7 @@ void decode(const FourBit& weight, std::int64_t first, std::int64_t count, float
     }
     const auto byte = load<std::uint8_t>(weight.codes->bytes, i / 2);
     const std::size_t code = i % 2 == 0 ? byte >> 4 : byte & 15u;
-    *out++ = rounded_to(weight.result, map[code] * absmax);
+    *out++ = io::rounded_to(weight.result, map[code] * absmax);
   }
 }
 

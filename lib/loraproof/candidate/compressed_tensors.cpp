@@ -17,6 +17,7 @@
 
 #include "loraproof/candidate/scaled_codes.h"
 #include "loraproof/core/error.h"
+#include "loraproof/io/narrow.h"
 #include "loraproof/io/small_floats.h"
 
 namespace loraproof::candidate {
@@ -104,7 +105,7 @@ std::uint32_t packed_code(const Word& word, std::int64_t index, std::int64_t bit
 
 // 2^(exponent - 127) as BF16: E8M0 as this library reads it, where 255 is infinite.
 float mx_scale(std::uint8_t exponent) {
-  return io::rounded_to_bf16(std::ldexp(1.0f, static_cast<int>(exponent) - 127));
+  return io::rounded_to(io::DType::BF16, std::ldexp(1.0f, static_cast<int>(exponent) - 127));
 }
 
 std::string layout_name(const ScaledCodes& matrix) {

@@ -9,6 +9,7 @@
 
 #include "loraproof/candidate/reading.h"
 #include "loraproof/core/error.h"
+#include "loraproof/io/narrow.h"
 
 namespace loraproof::candidate {
 namespace {
@@ -52,7 +53,7 @@ void decode(const GptqLayer& layer, std::int64_t first, std::int64_t count, floa
       const std::uint32_t word = load<std::uint32_t>(layer.zeros->bytes, word_at) + layer.zero_step;
       const auto cell = static_cast<std::size_t>(g * count + r);
       zero[cell] = static_cast<float>((word >> (row % fields * layer.bits)) & mask);
-      scale[cell] = rounded_to(layer.result, float_at(*layer.scales, g * layer.out + row));
+      scale[cell] = io::rounded_to(layer.result, float_at(*layer.scales, g * layer.out + row));
     }
   }
   for (std::int64_t i = 0; i < layer.in / fields; ++i) {
@@ -62,7 +63,7 @@ void decode(const GptqLayer& layer, std::int64_t first, std::int64_t count, floa
         const std::int64_t input = i * fields + k;
         const auto cell = static_cast<std::size_t>(group_at(layer, input) * count + r);
         const auto code = static_cast<float>((word >> (k * layer.bits)) & mask);
-        out[r * layer.in + input] = rounded_to(layer.result, (code - zero[cell]) * scale[cell]);
+        out[r * layer.in + input] = io::rounded_to(layer.result, (code - zero[cell]) * scale[cell]);
       }
     }
   }

@@ -8,7 +8,6 @@
 
 #include "loraproof/core/error.h"
 #include "loraproof/io/element_values.h"
-#include "loraproof/io/small_floats.h"
 
 namespace loraproof::candidate {
 namespace {
@@ -42,12 +41,6 @@ float float_at(const io::TensorView& view, std::int64_t index) {
                             .where = view.name,
                             .found = std::string(io::name_of(view.dtype))});
   }
-}
-
-float rounded_to(io::DType dtype, float value) {
-  if (dtype == io::DType::F16) return io::rounded_to_f16(value);
-  if (dtype == io::DType::BF16) return io::rounded_to_bf16(value);
-  return value;
 }
 
 std::string lower_name(io::DType dtype) {

@@ -29,8 +29,6 @@ template <typename Stored>
 
 /// Element `index` of a tensor of F32, F16 or BF16.
 [[nodiscard]] float float_at(const io::TensorView& view, std::int64_t index);
-/// `value` rounded to F16 or BF16; itself for F32.
-[[nodiscard]] float rounded_to(io::DType dtype, float value);
 /// "bf16"
 [[nodiscard]] std::string lower_name(io::DType dtype);
 

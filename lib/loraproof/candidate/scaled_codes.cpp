@@ -5,6 +5,7 @@
 #include <array>
 
 #include "loraproof/core/error.h"
+#include "loraproof/io/narrow.h"
 #include "loraproof/io/small_floats.h"
 
 namespace loraproof::candidate {
@@ -21,7 +22,7 @@ void decode_scaled(const ScaledCodes& matrix, std::int64_t first, std::int64_t c
       for (std::int64_t c = begin; c < end; ++c) {
         // Without a zero nothing is subtracted: a code of -0 stays -0.
         const float code = matrix.zero ? out[c] - zero : out[c];
-        out[c] = rounded_to(matrix.result, code * scale);
+        out[c] = io::rounded_to(matrix.result, code * scale);
       }
     }
   }

@@ -2,7 +2,6 @@
 #include "loraproof/commands/base_digests.h"
 
 #include <algorithm>
-#include <span>
 #include <utility>
 
 namespace loraproof::commands {
@@ -39,8 +38,10 @@ std::set<std::string> BaseDigests::unknown() const {
   return names;
 }
 
-io::DigestByName BaseDigests::all(const std::vector<merge::FileResult>& files) {
+io::DigestByName BaseDigests::all(std::span<const merge::FileResult> files, Progress& progress) {
+  progress.begin("digests", static_cast<std::int64_t>(base_.files().size()), "files");
   for (const io::SafetensorsFile& file : base_.files()) {
+    progress.advance();
     const auto unknown = unknown_.find(name_of(file));
     if (unknown == unknown_.end()) continue;
     const auto written = std::ranges::find(files, unknown->first, &merge::FileResult::name);
@@ -50,6 +51,7 @@ io::DigestByName BaseDigests::all(const std::vector<merge::FileResult>& files) {
     cache_.store(file.file().path(), unknown->second, digests);
     known_.merge(digests);
   }
+  progress.end();
   cache_.save();
   return known_;
 }

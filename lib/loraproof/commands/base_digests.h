@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Digests of a base's tensors while it is merged: from the cache of this machine, else from the
-// pass that reads the base anyway.
+// Digests of a base's tensors: from the cache of this machine, else from a pass that reads the base
+// anyway, else taken now.
 #pragma once
 
 #include <map>
 #include <set>
+#include <span>
 #include <string>
-#include <vector>
 
+#include "loraproof/core/progress.h"
 #include "loraproof/io/checkpoint.h"
 #include "loraproof/io/digest.h"
 #include "loraproof/merge/write.h"
@@ -20,8 +21,8 @@ class BaseDigests {
 
   /// Names of the files whose digests have to be taken.
   [[nodiscard]] std::set<std::string> unknown() const;
-  /// Of all tensors; what the merge took is remembered in the cache.
-  [[nodiscard]] io::DigestByName all(const std::vector<merge::FileResult>& files);
+  /// Of all tensors; what a merge took (`files`) or this takes is remembered in the cache.
+  [[nodiscard]] io::DigestByName all(std::span<const merge::FileResult> files, Progress& progress);
 
  private:
   const io::Checkpoint& base_;

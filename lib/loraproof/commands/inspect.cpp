@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "loraproof/adapter/effect.h"
+#include "loraproof/commands/base_digests.h"
 #include "loraproof/commands/inspect_adapter.h"
 #include "loraproof/commands/session.h"
 #include "loraproof/io/digest.h"
@@ -12,33 +13,6 @@
 
 namespace loraproof::commands {
 namespace {
-
-// Per-tensor digests of one file: from the cache, or taken now and remembered.
-io::DigestByName digests_of(const io::SafetensorsFile& file, io::DigestCache& cache,
-                            Progress& progress) {
-  const auto& path = file.file().path();
-  if (auto cached = cache.find(path)) {
-    progress.advance(static_cast<std::int64_t>(file.tensors().size()));
-    return *std::move(cached);
-  }
-  const io::DigestStamp stamp = io::DigestCache::stamp(path);
-  io::DigestByName digests;
-  for (const io::TensorView& view : file.tensors()) {
-    digests[view.name] = io::tensor_digest(view);
-    progress.advance();
-  }
-  cache.store(path, stamp, digests);
-  return digests;
-}
-
-io::DigestByName base_digests(const io::Checkpoint& base, io::DigestCache& cache,
-                              Progress& progress) {
-  progress.begin("digests", static_cast<std::int64_t>(base.views().size()), "tensors");
-  io::DigestByName all;
-  for (const io::SafetensorsFile& file : base.files()) all.merge(digests_of(file, cache, progress));
-  progress.end();
-  return all;
-}
 
 adapter::EffectSums effects_on(const BaseInput& base, const adapter::PatchSet& patches,
                                Progress& progress) {
@@ -84,9 +58,7 @@ report::Report inspect(const InspectOptions& options, Context& context) {
   const adapter::PatchSet patches = adapter::patches_of(inspection.placement);
   add(effect_measures(effects_on(base, patches, context.progress), patches,
                       input.config.use_rslora));
-  io::DigestCache cache;
-  const io::DigestByName tensors = base_digests(base.checkpoint, cache, context.progress);
-  cache.save();
+  const io::DigestByName tensors = BaseDigests(base.checkpoint).all({}, context.progress);
   inspection.report.inputs.push_back({"base", base.folder.string(), io::combined_digest(tensors)});
   if (options.golden) add(identity_against(options, input, base, inspection.identity, tensors));
   inspection.report.checks = report::gate(inspection.measures, policy);

@@ -47,24 +47,34 @@ std::vector<golden::ObserveRequest> requests_of(std::span<const TaskPlan> plans,
   return requests;
 }
 
+std::vector<std::optional<Leaving>> leaves_of(const golden::GoldenDiff& diff) {
+  std::vector<std::optional<Leaving>> leaves;
+  for (const golden::PromptDiff& prompt : diff.prompts) {
+    leaves.emplace_back();
+    if (const auto& divergence = prompt.divergence)
+      leaves.back() = Leaving{divergence->position, divergence->found_id};
+  }
+  return leaves;
+}
+
 }  // namespace
 
 std::vector<std::vector<std::int32_t>> answers_now(engine::LayerStore& store,
                                                    const engine::Lane& lane,
                                                    const golden::Reference& reference,
                                                    std::span<const golden::Sequence> sequences,
-                                                   const golden::GoldenDiff& diff,
+                                                   std::span<const std::optional<Leaving>> leaves,
                                                    Progress& progress) {
   std::vector<std::vector<std::int32_t>> answers;
   std::vector<engine::DecodeRequest> requests;
   std::vector<std::size_t> diverged;
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     std::vector<std::int32_t> answer = sequences[i].answer_ids;
-    if (const auto& divergence = diff.prompts[i].divergence) {
-      answer.resize(static_cast<std::size_t>(divergence->position));
-      answer.push_back(divergence->found_id);
+    if (leaves[i]) {
+      answer.resize(static_cast<std::size_t>(leaves[i]->position));
+      answer.push_back(leaves[i]->token);
       const bool stops =
-          std::ranges::find(reference.stop_ids, divergence->found_id) != reference.stop_ids.end();
+          std::ranges::find(reference.stop_ids, leaves[i]->token) != reference.stop_ids.end();
       const std::int64_t left = reference.max_new_tokens - static_cast<std::int64_t>(answer.size());
       if (!stops && left > 0) {
         requests.push_back({golden::Sequence{sequences[i].prompt_ids, answer}.tokens(), left});
@@ -111,7 +121,7 @@ std::vector<LaneResult> run_lanes(const GoldenJob& job, std::span<const LaneTask
       result.diff = golden::add_up(std::move(result.diff.prompts));
     }
     result.answers =
-        answers_now(store, *plan.lane, reference, plan.sequences, result.diff, progress);
+        answers_now(store, *plan.lane, reference, plan.sequences, leaves_of(result.diff), progress);
     results.push_back(std::move(result));
   }
   return results;

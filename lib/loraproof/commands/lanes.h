@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,11 +34,18 @@ struct LaneResult {
     const std::vector<std::vector<std::int32_t>>& prompt_ids, engine::LayerStore& store,
     Progress& progress);
 
-/// What each prompt that diverged says now: the recorded answer up to the first difference, the
-/// token that is preferred now, and from there greedy decoding. Other prompts: the recorded answer.
+/// Where the greedy answer to a prompt becomes another one; nothing where it doesn't.
+struct Leaving {
+  std::int64_t position = 0;  ///< in the answer
+  std::int32_t token = 0;     ///< preferred there now
+};
+
+/// What each prompt that a lane leaves says now: the recorded answer up to the first difference,
+/// the token that is preferred now, and from there greedy decoding. Other prompts: the recorded
+/// answer.
 [[nodiscard]] std::vector<std::vector<std::int32_t>> answers_now(
     engine::LayerStore& store, const engine::Lane& lane, const golden::Reference& reference,
-    std::span<const golden::Sequence> sequences, const golden::GoldenDiff& diff,
+    std::span<const golden::Sequence> sequences, std::span<const std::optional<Leaving>> leaves,
     Progress& progress);
 
 /// Answers as text, in order.

@@ -230,7 +230,7 @@ class Merger {
          .done = options_.resume ? record.take_over() : std::map<std::string, merge::FileResult>(),
          .finished = [&](const merge::FileResult& file) { record.add(file); }},
         context_.progress);
-    base_tensors_ = base.all(files);
+    base_tensors_ = base.all(files, context_.progress);
     report_.inputs.front().sha256 = io::combined_digest(base_tensors_);
     return files;
   }

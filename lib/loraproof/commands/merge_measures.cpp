@@ -199,6 +199,7 @@ Json plan_metrics(const merge::MergePlan& plan) {
   return {{"files", plan.files.size()},
           {"tensors", tensors},
           {"touched", std::move(touched)},
+          {"dequantised", plan.dequantised},
           {"output_bytes", plan.output_bytes},
           {"untied_head", plan.untied_head.empty() ? Json(nullptr) : Json(plan.untied_head)}};
 }

@@ -142,7 +142,7 @@ MixedPrecision QuantBlame::suggest(const Blame& blame, double limit) {
       if (std::ranges::find(tried[i].kept, layer_of(module)) == tried[i].kept.end()) continue;
       const auto element =
           static_cast<std::uint64_t>(c10::elementSize(stored_type(job_.session.base.checkpoint)));
-      tried[i].more_bytes += static_cast<std::uint64_t>(one.elements) * element - one.bytes;
+      tried[i].more_bytes += static_cast<std::uint64_t>(one.change.elements) * element - one.bytes;
     }
   }
   const auto first = std::ranges::find(tried, true, &MixedPrecision::within);

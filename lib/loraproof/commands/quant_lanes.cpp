@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "loraproof/core/error.h"
 #include "loraproof/deploy/simulate.h"
 #include "loraproof/tensor/from_view.h"
 
@@ -61,32 +60,31 @@ QuantLanes::QuantLanes(const GoldenJob& job, const QuantLaneOptions& options)
       options_(options),
       patches_(job.session.adapters.front().landing.patches),
       cast_(cast(patches_, options.adapter_dtype)) {
-  const deploy::Deployment* trained = options.trained_on == nullptr
-                                          ? nullptr
-                                          : make(Order::QuantisedBase, options.trained_on, true);
-  add(nullptr, Order::QuantisedBase, trained, kReferenceLane, 0);
-  lanes_.back().lane = engine::make_lane("reference", patches_, job.compute, job.device);
-  lanes_.back().lane.variant = trained;
-  add(nullptr, std::nullopt, trained, kBaseLane, 0);
+  const deploy::Deployment* trained =
+      options.trained_on == nullptr ? nullptr : make(Order::QuantisedBase, options.trained_on, {});
+  add({.order = Order::QuantisedBase, .deployment = trained}, patches_);
+  lanes_.back().lane.name = "reference";
+  add({.deployment = trained, .against = kBaseLane}, {});
   for (const quant::Scheme* scheme : options.schemes) add_scheme(*scheme, options.orders);
   for (const CandidateInput& candidate : options.candidates) add_candidate(candidate);
   if (std::ranges::find(options.orders, Order::Merged) != options.orders.end())
-    add(nullptr, Order::Merged, make(Order::Merged, nullptr, true), kReferenceLane, 0);
+    add_order(Order::Merged, nullptr, make(Order::Merged, nullptr, {}), 0);
   if (options.trained_on != nullptr) {
-    add(options.trained_on, Order::MergedOntoTrained,
-        make(Order::MergedOntoTrained, options.trained_on, true), kReferenceLane, 0);
+    const Order order = Order::MergedOntoTrained;
+    add_order(order, options.trained_on, make(order, options.trained_on, {}), 0);
   }
 }
 
 const deploy::Deployment* QuantLanes::make(Order order, const quant::Scheme* scheme,
-                                           bool with_adapter) {
+                                           const std::vector<std::string>& keep) {
   deploy::DeploymentOptions made{.order = order,
                                  .scheme = scheme,
-                                 .patches = with_adapter ? &cast_ : nullptr,
+                                 .patches = &cast_,
+                                 .modules = &job_.session.base.modules,
                                  .stored = stored_type(job_.session.base.checkpoint)};
-  if (scheme != nullptr && !options_.keep.empty()) {
-    made.skips = [this, scheme](const std::string& module) {
-      return quant::skips_by_default(*scheme, module) || is_kept(options_.keep, module);
+  if (!keep.empty()) {
+    made.skips = [&keep, scheme](const std::string& module) {
+      return quant::skips_by_default(*scheme, module) || is_kept(keep, module);
     };
   }
   return &deployments_.emplace_back(std::move(made));
@@ -94,52 +92,42 @@ const deploy::Deployment* QuantLanes::make(Order order, const quant::Scheme* sch
 
 void QuantLanes::add_scheme(const quant::Scheme& scheme, const std::vector<Order>& orders) {
   // The base alone and A have the same weights.
-  const deploy::Deployment* quantised = make(Order::QuantisedBase, &scheme, true);
+  const deploy::Deployment* quantised = make(Order::QuantisedBase, &scheme, options_.keep);
   const std::size_t base_alone = lanes_.size();
-  add(&scheme, std::nullopt, quantised, kBaseLane, 0);
+  add({.scheme = &scheme, .deployment = quantised, .against = kBaseLane}, {});
   for (const Order order : orders) {
     if (order == Order::Merged) continue;
-    add(&scheme, order, order == Order::QuantisedBase ? quantised : make(order, &scheme, true),
-        kReferenceLane, base_alone);
+    const bool same = order == Order::QuantisedBase;
+    add_order(order, &scheme, same ? quantised : make(order, &scheme, options_.keep), base_alone);
   }
 }
 
-void QuantLanes::add(const quant::Scheme* scheme, std::optional<Order> order,
-                     const deploy::RecordedVariant* deployment, std::size_t against,
-                     std::size_t base_alone) {
-  QuantLane lane{.scheme = scheme,
-                 .candidate = {},
-                 .order = order,
-                 .lane = {},
-                 .deployment = deployment,
-                 .against = against,
-                 .base_alone = base_alone};
-  adapter::PatchSet beside;
-  if (order) {
-    const auto* made = dynamic_cast<const deploy::Deployment*>(deployment);
-    beside = made == nullptr ? cast_ : made->patches_beside();
-  }
-  lane.lane = engine::make_lane(lane.name(), beside, job_.compute, job_.device);
-  lane.lane.variant = deployment;
-  lanes_.push_back(std::move(lane));
+void QuantLanes::add_order(Order order, const quant::Scheme* scheme,
+                           const deploy::Deployment* deployment, std::size_t base_alone) {
+  add({.scheme = scheme, .order = order, .deployment = deployment, .base_alone = base_alone},
+      deployment->patches_beside());
 }
 
 void QuantLanes::add_candidate(const CandidateInput& candidate) {
   const deploy::CandidateWeights* weights = &candidates_.emplace_back(*candidate.source);
-  const std::size_t base_alone = candidate.merged ? 0 : lanes_.size();
-  const auto name_it = [&] {
-    lanes_.back().candidate = candidate.name;
-    lanes_.back().lane.name = lanes_.back().name();
-  };
   if (candidate.merged) {
-    add(nullptr, Order::MergedThenQuantised, weights, kReferenceLane, 0);
-    lanes_.back().lane.patches = {};
-    return name_it();
+    add({.candidate = candidate.name, .order = Order::MergedThenQuantised, .deployment = weights},
+        {});
+    return;
   }
-  add(nullptr, std::nullopt, weights, kBaseLane, 0);
-  name_it();
-  add(nullptr, Order::QuantisedBase, weights, kReferenceLane, base_alone);
-  name_it();
+  const std::size_t base_alone = lanes_.size();
+  add({.candidate = candidate.name, .deployment = weights, .against = kBaseLane}, {});
+  add({.candidate = candidate.name,
+       .order = Order::QuantisedBase,
+       .deployment = weights,
+       .base_alone = base_alone},
+      cast_);
+}
+
+void QuantLanes::add(QuantLane lane, const adapter::PatchSet& beside) {
+  lane.lane = engine::make_lane(lane.name(), beside, job_.compute, job_.device);
+  lane.lane.variant = lane.deployment;
+  lanes_.push_back(std::move(lane));
 }
 
 std::vector<golden::ComparedLane> QuantLanes::compared() const {

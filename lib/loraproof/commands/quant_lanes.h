@@ -21,9 +21,9 @@ namespace loraproof::commands {
 
 struct QuantLane {
   const quant::Scheme* scheme = nullptr;  ///< null: none (C)
-  std::string candidate;                  ///< name of the real checkpoint, instead of a scheme; ""
-  std::optional<deploy::Order> order;     ///< nothing: the base alone
-  engine::Lane lane;
+  std::string candidate = {};             ///< name of the real checkpoint, instead of a scheme; ""
+  std::optional<deploy::Order> order = {};  ///< nothing: the base alone
+  engine::Lane lane = {};
   const deploy::RecordedVariant* deployment = nullptr;  ///< null: weights as stored
   std::size_t against = 0;     ///< place of the lane that it is compared with
   std::size_t base_alone = 0;  ///< place of the same scheme's lane without the adapter; 0: none
@@ -63,12 +63,15 @@ class QuantLanes {
   [[nodiscard]] std::vector<golden::ComparedLane> compared() const;
 
  private:
+  /// `keep`: modules in 16 bit beside the library's own; outlives the deployment.
   const deploy::Deployment* make(deploy::Order order, const quant::Scheme* scheme,
-                                 bool with_adapter);
+                                 const std::vector<std::string>& keep);
   void add_scheme(const quant::Scheme& scheme, const std::vector<deploy::Order>& orders);
+  void add_order(deploy::Order order, const quant::Scheme* scheme,
+                 const deploy::Deployment* deployment, std::size_t base_alone);
   void add_candidate(const CandidateInput& candidate);
-  void add(const quant::Scheme* scheme, std::optional<deploy::Order> order,
-           const deploy::RecordedVariant* deployment, std::size_t against, std::size_t base_alone);
+  /// `beside`: what of the adapter is applied beside the weights.
+  void add(QuantLane lane, const adapter::PatchSet& beside);
 
   const GoldenJob& job_;
   QuantLaneOptions options_;

@@ -31,6 +31,13 @@ deploy::WeightDamage total_damage(const QuantLane& lane) {
   return total;
 }
 
+constexpr std::string_view kInputsNote =
+    "; the inputs of its layers, which the scheme quantises as well, were left as they are";
+
+bool quantises_inputs(const QuantLane& lane) {
+  return lane.scheme != nullptr && lane.scheme->activations != quant::Activations::None;
+}
+
 Measure kld(const LaneFigures& lane, double floor) {
   stats::Mean beyond = lane.answers.kld;
   beyond.value = std::max(0.0, beyond.value - floor);
@@ -41,12 +48,13 @@ Measure kld(const LaneFigures& lane, double floor) {
       .interval = interval_of(beyond, 0),
       .n = lane.answers.prompts,
       .message = fmt::format(
-          "mean KLD(reference || {}) over {} answer tokens, beyond the noise of {}{}; PPL ratio {}",
+          "mean KLD(reference || {}) over {} answer tokens, beyond the noise of {}{}; PPL ratio "
+          "{}{}",
           lane.lane->name(), lane.answers.tokens, format_number(floor),
           lane.own ? fmt::format("; the base alone has {} on the same tokens",
                                  format_number(lane.answers.kld.value - lane.own->value))
                    : "",
-          format_number(lane.answers.ppl_ratio())),
+          format_number(lane.answers.ppl_ratio()), quantises_inputs(*lane.lane) ? kInputsNote : ""),
       .hint =
           "deploy in a higher precision, or keep the modules that cost most in 16 bit "
           "(--keep; metrics.layers ranks them)"};
@@ -233,7 +241,8 @@ report::Table schemes_table(const std::vector<LaneFigures>& lanes,
          lane.own ? format_number(lane.own->value) : "-",
          fmt::format("{:.4f}", lane.answers.same_top.value),
          fmt::format("{:.4f}", lane.answers.ppl_ratio()), std::move(flips),
-         lane.lane->order ? fmt::format("{:.3f}", damage.rho()) : "-", std::move(gate)});
+         lane.lane->order ? fmt::format("{:.3f}", damage.change.survival()) : "-",
+         std::move(gate)});
   }
   return table;
 }
@@ -276,8 +285,8 @@ Json scheme_metrics(const LaneFigures& lane) {
           {"embedding_l2", number(lane.embedding_l2)},
           {"diverged", lane.diverged},
           {"own_damage", lane.own ? mean_json(*lane.own) : Json(nullptr)},
-          {"rho", number(damage.rho())},
-          {"noise", number(damage.noise())},
+          {"rho", number(damage.change.survival())},
+          {"noise", number(damage.change.noise())},
           {"sqnr_db", number(damage.sqnr())},
           {"answers", summary_json(lane.answers)},
           {"prompts", summary_json(lane.prompts)}};
@@ -290,8 +299,8 @@ Json quant_module_metrics(const LaneFigures& lane) {
     rows.push_back({{"module", module},
                     {"scheme", lane.lane->scheme_name()},
                     {"deployment", deploy::name_of(*lane.lane->order)},
-                    {"rho", number(damage.rho())},
-                    {"noise", number(damage.noise())},
+                    {"rho", number(damage.change.survival())},
+                    {"noise", number(damage.change.noise())},
                     {"sqnr_db", number(damage.sqnr())},
                     {"bytes", damage.bytes},
                     {"clipped", damage.tally.clipped},

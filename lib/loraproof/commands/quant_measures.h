@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "loraproof/commands/lanes.h"
 #include "loraproof/commands/measures_base.h"
 #include "loraproof/commands/outcomes.h"
 #include "loraproof/commands/quant_blame.h"
@@ -22,15 +23,10 @@ struct LaneFigures {
   const QuantLane* lane = nullptr;
   bool gated = false;
   stats::DivergenceSummary answers, prompts;
-  std::vector<double> answer_kld;           ///< per answer token
-  std::vector<std::int64_t> answer_prompt;  ///< and the prompt it belongs to
-  double embedding_cosine = 1;              ///< of the last prompt token, mean over prompts
-  double embedding_l2 = 0;                  ///< relative distance, mean
-  /// Where the greedy answer becomes another one: position in the answer, and the token there.
-  struct Leaving {
-    std::int64_t position = 0;
-    std::int32_t token = 0;
-  };
+  std::vector<double> answer_kld;              ///< per answer token
+  std::vector<std::int64_t> answer_prompt;     ///< and the prompt it belongs to
+  double embedding_cosine = 1;                 ///< of the last prompt token, mean over prompts
+  double embedding_l2 = 0;                     ///< relative distance, mean
   std::vector<std::optional<Leaving>> leaves;  ///< per prompt
   std::int64_t diverged = 0;                   ///< prompts whose greedy answer is another one
   std::optional<OutcomeCounts> outcomes;       ///< of prompts that expect something

@@ -17,7 +17,6 @@
 #include "loraproof/commands/quant_lanes.h"
 #include "loraproof/commands/quant_measures.h"
 #include "loraproof/core/error.h"
-#include "loraproof/engine/decode.h"
 
 namespace loraproof::commands {
 namespace {
@@ -69,13 +68,9 @@ ValidateOptions validate_options(const QuantcheckOptions& options) {
           .adapters = {options.adapter},
           .golden = options.golden,
           .against = "same",
-          .seed = options.seed,
           .engine = options.engine,
           .policy = options.policy};
 }
-
-// Of quant.kld in rules.yaml.
-constexpr double kKldLimit = 0.02;
 
 class Quantchecker {
  public:
@@ -161,7 +156,7 @@ class Quantchecker {
       const auto prompt = static_cast<std::size_t>(places.prompt[i]);
       const std::int64_t position = row_in_answer[prompt]++;
       if (figures.leaves[prompt] || static_cast<double>(found.gap[i]) >= -tie_margin()) continue;
-      figures.leaves[prompt] = LaneFigures::Leaving{position, found.best_id[i]};
+      figures.leaves[prompt] = Leaving{position, found.best_id[i]};
     }
     figures.answers = stats::summarise(answers, figures.answer_prompt);
     figures.prompts = stats::summarise(prompts, prompt_of);
@@ -191,32 +186,14 @@ class Quantchecker {
         [](const golden::GoldenPrompt& prompt) { return prompt.expected.has_value(); });
     if (!expects) return;
     const QuantLane& lane = *figures.lane;
-    std::vector<std::vector<std::int32_t>> answers;
-    std::vector<engine::DecodeRequest> requests;
-    std::vector<std::size_t> open;
-    for (std::size_t i = 0; i < reference_.sequences.size(); ++i) {
-      const golden::Sequence& sequence = reference_.sequences[i];
-      answers.push_back(sequence.answer_ids);
-      if (!figures.leaves[i] || !job_.suite.prompts[i].expected) continue;
-      const auto [position, token] = *figures.leaves[i];
-      std::vector<std::int32_t>& answer = answers.back();
-      answer.resize(static_cast<std::size_t>(position));
-      answer.push_back(token);
-      const bool stops = std::ranges::find(reference_.stop_ids, token) != reference_.stop_ids.end();
-      const std::int64_t left = reference_.max_new_tokens - std::ssize(answer);
-      if (stops || left <= 0) continue;
-      requests.push_back({golden::Sequence{sequence.prompt_ids, answer}.tokens(), left});
-      open.push_back(i);
-    }
-    if (!requests.empty()) {
-      // Decoding asks for every layer once for each token: made weights stay where all fit.
-      if (lane.deployment != nullptr) lane.deployment->keep(store.resident());
-      const auto more =
-          engine::greedy_decode(store, lane.lane, requests, reference_.stop_ids, context_.progress);
-      if (lane.deployment != nullptr) lane.deployment->keep(false);
-      for (std::size_t i = 0; i < open.size(); ++i)
-        answers[open[i]].insert(answers[open[i]].end(), more[i].begin(), more[i].end());
-    }
+    std::vector<std::optional<Leaving>> leaves = figures.leaves;
+    for (std::size_t i = 0; i < leaves.size(); ++i)
+      if (!job_.suite.prompts[i].expected) leaves[i].reset();
+    // Decoding asks for every layer once for each token: made weights stay where all fit.
+    if (lane.deployment != nullptr) lane.deployment->keep(store.resident());
+    const auto answers =
+        answers_now(store, lane.lane, reference_, reference_.sequences, leaves, context_.progress);
+    if (lane.deployment != nullptr) lane.deployment->keep(false);
     const auto then = recorded_texts(text, reference_), now = answer_texts(text, answers);
     const ExpectedOutcomes outcomes = outcomes_of(job_.suite, then, now);
     figures.outcomes = count(outcomes);
@@ -256,7 +233,8 @@ class Quantchecker {
 
   Json suggest(QuantBlame& blaming, const Blame& blame, const std::vector<LaneFigures>& figures) {
     const double floor = reference_.floor.kl_answer;
-    const double limit = job_.policy.check("quant.kld").set_limit.max.value_or(kKldLimit) + floor;
+    const report::CheckPolicy policy = job_.policy.check("quant.kld");
+    const double limit = policy.set_limit.max.value_or(*policy.default_limit.max) + floor;
     const auto whole = std::ranges::find(figures, blame.lane, &LaneFigures::lane);
     if (whole->answers.kld.value <= limit) {
       return {{"scheme", blame.lane->scheme_name()},

@@ -24,7 +24,6 @@ struct QuantcheckOptions {
   std::vector<std::string> keep;  ///< modules that stay in 16 bit, by their names' last parts
   std::string blame = "fast";     ///< off, fast or swap
   bool suggest = false;           ///< look for the layers to keep in 16 bit
-  std::uint64_t seed = 0;         ///< of the bootstrap
   EngineOptions engine;
   PolicyOptions policy;
 };

@@ -4,8 +4,12 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
 
 #include "loraproof/core/error.h"
+#include "loraproof/io/element_values.h"
 
 namespace loraproof::deploy {
 namespace {
@@ -29,20 +33,48 @@ at::Tensor decoded(const candidate::WeightSource& source, const std::string& nam
 
 }  // namespace
 
+namespace {
+
+// Norms are never quantised; those of another type or converted from one differ by its rounding.
+void expect_same_norm(const candidate::WeightSource& source, const io::TensorView& norm) {
+  constexpr double kRounding = 0x1p-7;
+  const std::vector<double> expected = io::widened(norm);
+  std::vector<float> found(expected.size());
+  source.rows(norm.name, 0, 1, found);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const double difference = std::fabs(static_cast<double>(found[i]) - expected[i]);
+    if (difference <= kRounding * std::max(std::fabs(expected[i]), 1e-3)) continue;
+    throw input_error({.id = "candidate.norm",
+                       .message = "a norm of the candidate is not the base's",
+                       .file = source.about().path.string(),
+                       .where = norm.name + "[" + std::to_string(i) + "]",
+                       .expected = std::to_string(expected[i]),
+                       .found = std::to_string(found[i]),
+                       .hint =
+                           "the candidate was made of another base, or has trained norms, which "
+                           "are not judged"});
+  }
+}
+
+}  // namespace
+
 void expect_same_model(const candidate::WeightSource& source, const io::Checkpoint& base) {
   for (const io::TensorView& view : base.views()) {
-    if (view.shape.size() != 2 || !view.name.ends_with(".weight")) continue;
+    const bool matrix = view.shape.size() == 2;
+    if (!view.name.ends_with(".weight") || (!matrix && view.shape.size() != 1)) continue;
     const bool head = view.name == std::string(model::kHead) + ".weight";
     if (!source.has(view.name) && head) continue;  // tied there
     const auto found = source.shape(view.name);    // an input Error where it is missing
-    if (std::ranges::equal(found, view.shape)) continue;
-    throw input_error({.id = "candidate.shape",
-                       .message = "the candidate is not this base: a weight has another shape",
-                       .file = source.about().path.string(),
-                       .where = view.name,
-                       .expected = io::shape_text(view.shape),
-                       .found = io::shape_text(found),
-                       .hint = "quantise the base that the adapter was trained on"});
+    if (!std::ranges::equal(found, view.shape)) {
+      throw input_error({.id = "candidate.shape",
+                         .message = "the candidate is not this base: a weight has another shape",
+                         .file = source.about().path.string(),
+                         .where = view.name,
+                         .expected = io::shape_text(view.shape),
+                         .found = io::shape_text(found),
+                         .hint = "quantise the base that the adapter was trained on"});
+    }
+    if (!matrix) expect_same_norm(source, view);
   }
 }
 
@@ -63,13 +95,21 @@ nn::LinearWeights CandidateWeights::make(const std::string& module,
     const at::Tensor before = base.weight.to(at::kCPU, at::kFloat);
     const at::Tensor error = (weight - before).reshape(-1);
     const at::Tensor flat = before.reshape(-1);
-    record(module, {.elements = weight.numel(),
-                    .actual2 = at::dot(error, error).item<double>(),
-                    .base2 = at::dot(flat, flat).item<double>(),
-                    .error2 = at::dot(error, error).item<double>(),
+    const double error2 = at::dot(error, error).item<double>();
+    record(module, {.change = {.elements = weight.numel(),
+                               .actual2 = error2,
+                               .base2 = at::dot(flat, flat).item<double>()},
+                    .error2 = error2,
                     .bytes = source_.stored_bytes(name)});
   }
-  return {weight.to(base.weight.options()), base.bias};
+  return {weight.to(base.weight.options()), bias_of(module, base)};
+}
+
+at::Tensor CandidateWeights::bias_of(const std::string& module,
+                                     const nn::LinearWeights& base) const {
+  const std::string name = module + ".bias";
+  if (!source_.has(name)) return base.bias;
+  return decoded(source_, name).reshape(-1).to(base.weight.options());
 }
 
 at::Tensor CandidateWeights::embedding(const at::Tensor& ids, const at::Tensor& rows) const {

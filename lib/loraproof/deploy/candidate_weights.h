@@ -11,11 +11,12 @@
 
 namespace loraproof::deploy {
 
-/// Throws an input Error unless `source` holds every weight of the base in its shape: another
-/// architecture, vocabulary or a part of the model. A tied head may be missing.
+/// Throws an input Error unless `source` holds every weight of the base in its shape, and its
+/// norms: another architecture or vocabulary, a part of the model, another base. A tied head may be
+/// missing.
 void expect_same_model(const candidate::WeightSource& source, const io::Checkpoint& base);
 
-/// Norms and biases stay the base's: no library quantises them. `source` outlives this.
+/// Norms stay the base's (expect_same_model). `source` outlives this.
 class CandidateWeights : public RecordedVariant {
  public:
   explicit CandidateWeights(const candidate::WeightSource& source) : source_(source) {}
@@ -26,6 +27,7 @@ class CandidateWeights : public RecordedVariant {
  private:
   [[nodiscard]] nn::LinearWeights make(const std::string& module,
                                        const nn::LinearWeights& base) const override;
+  [[nodiscard]] at::Tensor bias_of(const std::string& module, const nn::LinearWeights& base) const;
   /// Name of the stored weight; of a tied head the embedding's; "": none.
   [[nodiscard]] std::string stored(const std::string& module) const;
 

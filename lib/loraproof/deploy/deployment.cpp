@@ -14,10 +14,6 @@ double product_sum(const at::Tensor& a, const at::Tensor& b) {
   return at::dot(a.reshape(-1), b.reshape(-1)).item<double>();
 }
 
-bool is_matrix_module(const std::string& module) {
-  return module != model::kEmbedding && module.find("norm") == std::string::npos;
-}
-
 }  // namespace
 
 std::string_view name_of(Order order) {
@@ -37,15 +33,20 @@ bool Deployment::quantises(const std::string& module) const {
                         : !quant::skips_by_default(*options_.scheme, module);
 }
 
+bool Deployment::is_linear(const std::string& module) const {
+  const auto found = options_.modules->find(module);
+  return found != options_.modules->end() &&
+         found->second.kind == adapter::BaseModule::Kind::Linear;
+}
+
 const adapter::ModulePatch* Deployment::patch_of(const std::string& module) const {
-  if (options_.patches == nullptr) return nullptr;
+  if (options_.patches == nullptr || !is_linear(module)) return nullptr;
   const auto found = options_.patches->find(module);
   return found == options_.patches->end() ? nullptr : &found->second;
 }
 
 bool Deployment::changes(const std::string& module) const {
-  const bool merges =
-      options_.order != Order::QuantisedBase && is_matrix_module(module) && patch_of(module);
+  const bool merges = options_.order != Order::QuantisedBase && patch_of(module) != nullptr;
   return quantises(module) || merges;
 }
 
@@ -54,20 +55,21 @@ adapter::PatchSet Deployment::patches_beside() const {
   if (options_.order == Order::QuantisedBase) return *options_.patches;
   adapter::PatchSet beside;
   for (const auto& [module, patch] : *options_.patches)
-    if (!is_matrix_module(module)) beside.emplace(module, patch);
+    if (!is_linear(module)) beside.emplace(module, patch);
   return beside;
 }
 
 nn::LinearWeights Deployment::make(const std::string& module, const nn::LinearWeights& base) const {
   const adapter::ModulePatch* patch = patch_of(module);
-  const at::Tensor weight = base.weight.to(at::kCPU, options_.stored).contiguous();
-  const auto stored = [&](const at::Tensor& bias) {
-    return bias.defined() ? bias.to(at::kCPU, options_.stored) : bias;
+  const auto in_file = [&](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.to(at::kCPU, options_.stored).contiguous() : tensor;
   };
-  nn::LinearWeights now{weight, stored(base.bias)};
+  const nn::LinearWeights stored{in_file(base.weight), in_file(base.bias)};
+  nn::LinearWeights now = stored;
   WeightDamage damage;
   const auto merge = [&] {
-    if (patch != nullptr) now = merged_weight(now, *patch);
+    now.weight = in_file(now.weight);
+    if (patch != nullptr) now = merged_weight(now, *patch, options_.stored);
   };
   const auto quantise = [&] {
     if (quantises(module)) now.weight = quantised(module, now.weight, damage);
@@ -83,7 +85,7 @@ nn::LinearWeights Deployment::make(const std::string& module, const nn::LinearWe
       break;
     case Order::MergedOntoTrained: quantise(), merge(); break;
   }
-  measure(module, weight, now.weight, damage);
+  measure(module, stored, now.weight, damage);
   return {now.weight.to(base.weight.options()),
           now.bias.defined() ? now.bias.to(base.weight.options()) : now.bias};
 }
@@ -104,25 +106,25 @@ at::Tensor Deployment::quantised(const std::string& module, const at::Tensor& we
   const at::Tensor before = weight.to(at::kFloat), after = made.weight.to(at::kFloat);
   const at::Tensor error = after - before;
   damage.error2 = product_sum(error, error);
-  return made.weight.to(weight.scalar_type());
+  return made.weight;
 }
 
-void Deployment::measure(const std::string& module, const at::Tensor& weight,
+void Deployment::measure(const std::string& module, const nn::LinearWeights& stored,
                          const at::Tensor& deployed, WeightDamage damage) const {
   if (is_recorded(module)) return;
-  const at::Tensor w = weight.to(at::kFloat);
+  const at::Tensor w = stored.weight.to(at::kFloat);
   at::Tensor actual = deployed.to(at::kFloat) - w;
-  damage.elements = weight.numel();
-  damage.base2 = product_sum(w, w);
-  if (damage.bytes == 0)
-    damage.bytes = static_cast<std::uint64_t>(weight.numel() * weight.element_size());
+  merge::MergeSums& sums = damage.change;
+  sums.elements = w.numel();
+  sums.base2 = product_sum(w, w);
+  if (damage.bytes == 0) damage.bytes = stored.weight.nbytes();
   if (const adapter::ModulePatch* patch = patch_of(module); patch != nullptr) {
-    const at::Tensor intended = dense_change(weight, *patch);
+    const at::Tensor intended = merged_weight(stored, *patch, at::kFloat).weight - w;
     if (options_.order == Order::QuantisedBase) actual += intended;
-    damage.intended2 = product_sum(intended, intended);
-    damage.survived = product_sum(actual, intended);
+    sums.intended2 = product_sum(intended, intended);
+    sums.survived = product_sum(actual, intended);
   }
-  damage.actual2 = product_sum(actual, actual);
+  sums.actual2 = product_sum(actual, actual);
   record(module, damage);
 }
 

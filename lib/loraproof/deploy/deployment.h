@@ -30,7 +30,8 @@ struct DeploymentOptions {
   Order order = Order::QuantisedBase;
   const quant::Scheme* scheme = nullptr;       ///< null only for Merged
   const adapter::PatchSet* patches = nullptr;  ///< null: the base alone
-  at::ScalarType stored = at::kBFloat16;       ///< type of the weights in the checkpoint
+  const adapter::BaseModules* modules = nullptr;
+  at::ScalarType stored = at::kBFloat16;  ///< type of the weights in the checkpoint
   /// Modules that stay in 16 bit; empty: the library's defaults.
   std::function<bool(const std::string&)> skips = {};
 };
@@ -48,13 +49,16 @@ class Deployment : public RecordedVariant {
 
  private:
   [[nodiscard]] bool quantises(const std::string& module) const;
+  /// Of a linear layer; what an adapter does to embeddings and norms stays beside the weights.
   [[nodiscard]] const adapter::ModulePatch* patch_of(const std::string& module) const;
+  [[nodiscard]] bool is_linear(const std::string& module) const;
   [[nodiscard]] nn::LinearWeights make(const std::string& module,
                                        const nn::LinearWeights& base) const override;
+  /// In the type that the library computes with.
   [[nodiscard]] at::Tensor quantised(const std::string& module, const at::Tensor& weight,
                                      WeightDamage& damage) const;
-  void measure(const std::string& module, const at::Tensor& weight, const at::Tensor& deployed,
-               WeightDamage damage) const;
+  void measure(const std::string& module, const nn::LinearWeights& stored,
+               const at::Tensor& deployed, WeightDamage damage) const;
 
   DeploymentOptions options_;
 };

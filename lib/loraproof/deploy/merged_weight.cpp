@@ -5,78 +5,74 @@
 #include <ATen/Parallel.h>
 #include <algorithm>
 #include <span>
+#include <vector>
 
+#include "loraproof/merge/low_rank.h"
 #include "loraproof/merge/rounding.h"
+#include "loraproof/tensor/from_view.h"
 
 namespace loraproof::deploy {
 namespace {
 
-constexpr std::int64_t kRows = 256;
+constexpr std::int64_t kRows = 256;  // of a block that one thread merges
 
-io::DType dtype_of(const at::Tensor& tensor) {
-  switch (tensor.scalar_type()) {
-    case at::kBFloat16: return io::DType::BF16;
-    case at::kHalf: return io::DType::F16;
-    default: return io::DType::F32;
-  }
+std::vector<double> values_of(const at::Tensor& tensor) {
+  const at::Tensor wide = tensor.to(at::kCPU, at::kDouble).contiguous();
+  const double* data = wide.const_data_ptr<double>();
+  return {data, data + wide.numel()};
 }
 
-// To the nearest value of the type of `to`, at once.
-void round_into(const at::Tensor& values, const at::Tensor& to) {
-  const auto count = static_cast<std::size_t>(values.numel());
-  merge::round_to(dtype_of(to), {values.const_data_ptr<double>(), count},
-                  {static_cast<std::byte*>(to.data_ptr()), count * to.element_size()});
+std::span<std::byte> bytes_of(const at::Tensor& tensor) {
+  return {static_cast<std::byte*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())};
 }
 
-// W + D of rows [begin, begin + count), in f64.
-at::Tensor merged_rows(const at::Tensor& weight, const adapter::ModulePatch& patch,
-                       std::int64_t begin, std::int64_t count) {
-  at::Tensor sum = weight.narrow(0, begin, count).to(at::kDouble);
-  if (patch.has_lora()) {
-    const at::Tensor left = patch.lora_b.narrow(0, begin, count).to(at::kCPU, at::kDouble);
-    sum = at::addmm(sum, left, patch.lora_a.to(at::kCPU, at::kDouble), 1, patch.scale);
-  }
-  if (patch.magnitude.defined()) {
-    const at::Tensor norm = at::linalg_vector_norm(sum, 2, at::IntArrayRef{1});
-    const at::Tensor magnitude = patch.magnitude.narrow(0, begin, count).to(at::kCPU, at::kDouble);
-    sum = sum * (magnitude / norm).unsqueeze(1);
-  }
-  return sum;
+at::Tensor merged_matrix(const at::Tensor& weight, const adapter::ModulePatch& patch,
+                         at::ScalarType out) {
+  const std::int64_t rows = weight.size(0), columns = weight.size(1);
+  const io::TensorView view{.dtype = tensor::dtype_of(weight.scalar_type()),
+                            .shape = {rows, columns},
+                            .bytes = bytes_of(weight)};
+  merge::LowRank change{.rows = rows, .columns = columns};
+  if (patch.has_lora()) change.add(values_of(patch.lora_b), values_of(patch.lora_a), patch.scale);
+  std::vector<double> magnitude;
+  if (patch.magnitude.defined()) magnitude = values_of(patch.magnitude);
+  const merge::WeightMerge plan{.base = &view,
+                                .out = tensor::dtype_of(out),
+                                .change = &change,
+                                .magnitude = magnitude,
+                                .columns = columns};
+  const at::Tensor merged = at::empty({rows, columns}, at::TensorOptions(out));
+  const std::span<std::byte> bytes = bytes_of(merged);
+  const std::size_t row = bytes.size() / static_cast<std::size_t>(std::max<std::int64_t>(rows, 1));
+  at::parallel_for(0, (rows + kRows - 1) / kRows, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t block = begin; block < end; ++block) {
+      const std::int64_t first = block * kRows, count = std::min(kRows, rows - first);
+      (void)merge::merge_rows(plan, first, count,
+                              bytes.subspan(static_cast<std::size_t>(first) * row,
+                                            static_cast<std::size_t>(count) * row));
+    }
+  });
+  return merged;
 }
 
 }  // namespace
 
-nn::LinearWeights merged_weight(const nn::LinearWeights& base, const adapter::ModulePatch& patch) {
-  nn::LinearWeights merged = base;
+nn::LinearWeights merged_weight(const nn::LinearWeights& base, const adapter::ModulePatch& patch,
+                                at::ScalarType out) {
   const at::Tensor weight =
       patch.weight.defined() ? patch.weight.to(at::kCPU, base.weight.scalar_type()) : base.weight;
-  merged.weight = at::empty(weight.sizes(), at::TensorOptions(weight.scalar_type()));
-  for (std::int64_t begin = 0; begin < weight.size(0); begin += kRows) {
-    const std::int64_t count = std::min(kRows, weight.size(0) - begin);
-    round_into(merged_rows(weight, patch, begin, count).contiguous(),
-               merged.weight.narrow(0, begin, count));
-  }
-  if (patch.bias.defined()) merged.bias = patch.bias.to(at::kCPU, weight.scalar_type());
+  nn::LinearWeights merged{merged_matrix(weight.contiguous(), patch, out), base.bias};
+  if (patch.bias.defined()) merged.bias = patch.bias.to(at::kCPU);
   if (patch.lora_bias.defined()) {
-    const at::Tensor sum =
-        merged.bias.to(at::kDouble) + patch.lora_bias.to(at::kCPU, at::kDouble) * patch.scale;
-    merged.bias = at::empty(sum.sizes(), at::TensorOptions(weight.scalar_type()));
-    round_into(sum.contiguous(), merged.bias);
+    std::vector<double> sum = values_of(merged.bias);
+    const std::vector<double> change = values_of(patch.lora_bias);
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += change[i] * patch.scale;
+    merged.bias = at::empty(merged.bias.sizes(), at::TensorOptions(out));
+    merge::round_to(tensor::dtype_of(out), sum, bytes_of(merged.bias));
+  } else if (merged.bias.defined()) {
+    merged.bias = merged.bias.to(out);
   }
   return merged;
-}
-
-at::Tensor dense_change(const at::Tensor& weight, const adapter::ModulePatch& patch) {
-  const at::Tensor from =
-      patch.weight.defined() ? patch.weight.to(at::kCPU, weight.scalar_type()) : weight;
-  at::Tensor change = at::empty(weight.sizes(), at::TensorOptions(at::kFloat));
-  for (std::int64_t begin = 0; begin < weight.size(0); begin += kRows) {
-    const std::int64_t count = std::min(kRows, weight.size(0) - begin);
-    change.narrow(0, begin, count)
-        .copy_(merged_rows(from, patch, begin, count) -
-               weight.narrow(0, begin, count).to(at::kDouble));
-  }
-  return change;
 }
 
 }  // namespace loraproof::deploy

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/deploy/recorded_variant.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
 namespace loraproof::deploy {
 
 WeightDamage& WeightDamage::operator+=(const WeightDamage& other) {
-  elements += other.elements;
-  intended2 += other.intended2;
-  survived += other.survived;
-  actual2 += other.actual2;
-  base2 += other.base2;
+  change += other.change;
   error2 += other.error2;
   bytes += other.bytes;
   tally.values += other.tally.values;
@@ -22,16 +17,9 @@ WeightDamage& WeightDamage::operator+=(const WeightDamage& other) {
   return *this;
 }
 
-double WeightDamage::rho() const { return intended2 > 0 ? survived / intended2 : 1; }
-
-double WeightDamage::noise() const {
-  if (intended2 <= 0) return 0;
-  return std::sqrt(std::max(0.0, actual2 - survived * survived / intended2) / intended2);
-}
-
 double WeightDamage::sqnr() const {
   if (error2 <= 0) return std::numeric_limits<double>::infinity();
-  return 10 * std::log10(base2 / error2);
+  return 10 * std::log10(change.base2 / error2);
 }
 
 void RecordedVariant::keep(bool kept) const {

@@ -7,26 +7,20 @@
 #include <string>
 
 #include "loraproof/engine/weight_variant.h"
+#include "loraproof/merge/low_rank.h"
 #include "loraproof/quant/quantiser.h"
 
 namespace loraproof::deploy {
 
-/// What happened to one weight, in f32 sums. E is the deployed change: deployed weight - W.
+/// What happened to one weight. Sums run in f32.
 struct WeightDamage {
-  std::int64_t elements = 0;
-  double intended2 = 0;  ///< <D,D>
-  double survived = 0;   ///< <E,D>
-  double actual2 = 0;    ///< <E,E>
-  double base2 = 0;      ///< <W,W>
-  double error2 = 0;     ///< of what quantising alone changed
+  /// Of the intended change D and the deployed one E = deployed weight - W; survival() is rho.
+  merge::MergeSums change;
+  double error2 = 0;  ///< squares of what quantising alone changed
   std::uint64_t bytes = 0;
   quant::Tally tally;
 
   WeightDamage& operator+=(const WeightDamage& other);
-  /// <E,D>/<D,D>; 1 without an intended change.
-  [[nodiscard]] double rho() const;
-  /// |E - rho D| / |D|.
-  [[nodiscard]] double noise() const;
   /// Of quantising, in dB: 10 log10(<W,W> / error2); infinite without an error.
   [[nodiscard]] double sqnr() const;
 };

@@ -7,29 +7,12 @@
 #include <mutex>
 #include <span>
 
-#include "loraproof/core/error.h"
+#include "loraproof/tensor/from_view.h"
 
 namespace loraproof::deploy {
 namespace {
 
 constexpr std::int64_t kBlockValues = std::int64_t{1} << 18;
-
-io::DType dtype_of(at::ScalarType type) {
-  switch (type) {
-    case at::kBFloat16: return io::DType::BF16;
-    case at::kHalf: return io::DType::F16;
-    case at::kFloat: return io::DType::F32;
-    default: throw internal_error({.message = "a weight of this type is not quantised"});
-  }
-}
-
-at::ScalarType type_of(io::DType dtype) {
-  switch (dtype) {
-    case io::DType::BF16: return at::kBFloat16;
-    case io::DType::F16: return at::kHalf;
-    default: return at::kFloat;
-  }
-}
 
 // Rows [begin, begin + count) as bytes.
 template <typename Byte>
@@ -44,18 +27,16 @@ std::span<Byte> rows_of(Byte* data, const at::Tensor& matrix, std::int64_t begin
 Simulated simulate(const quant::Scheme& scheme, const at::Tensor& weight) {
   const at::Tensor from = weight.contiguous();
   const std::int64_t rows = from.size(0), columns = from.size(1);
-  const auto quantiser = scheme.make({rows, columns, dtype_of(from.scalar_type())});
+  const auto quantiser = scheme.make({rows, columns, tensor::dtype_of(from.scalar_type())});
   const auto* in = static_cast<const std::byte*>(from.const_data_ptr());
   const std::int64_t row_step = std::max<std::int64_t>(1, quantiser->row_step());
   const std::int64_t step =
       std::max<std::int64_t>(1, kBlockValues / std::max<std::int64_t>(columns * row_step, 1)) *
       row_step;
-  if (quantiser->needs_survey()) {
-    for (std::int64_t begin = 0; begin < rows; begin += step)
-      quantiser->survey(begin, rows_of(in, from, begin, std::min(step, rows - begin)));
-  }
+  if (quantiser->needs_survey()) quantiser->survey(0, rows_of(in, from, 0, rows));
   Simulated result{
-      .weight = at::empty({rows, columns}, at::TensorOptions(type_of(quantiser->result_dtype()))),
+      .weight = at::empty({rows, columns}, at::TensorOptions(tensor::scalar_type_of(
+                                               quantiser->result_dtype(), scheme.name))),
       .bytes = quantiser->stored_bytes()};
   auto* out = static_cast<std::byte*>(result.weight.data_ptr());
   const std::int64_t blocks = (rows + step - 1) / step;

@@ -2,7 +2,6 @@
 #include "loraproof/io/element_values.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "loraproof/core/error.h"
@@ -18,19 +17,6 @@ Stored load(const std::byte* at) {
 }
 
 }  // namespace
-
-// Sign, 5 bits of exponent (bias 15), 10 of fraction.
-float f16_value(std::uint16_t bits) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
-  const std::uint32_t exponent = (bits >> 10) & 0x1fu;
-  const std::uint32_t fraction = bits & 0x3ffu;
-  if (exponent == 0) {  // zero or subnormal: fraction · 2^-24
-    const float magnitude = std::ldexp(static_cast<float>(fraction), -24);
-    return sign != 0 ? -magnitude : magnitude;
-  }
-  const std::uint32_t wide = exponent == 0x1f ? 0xffu : exponent + (127 - 15);
-  return std::bit_cast<float>(sign | (wide << 23) | (fraction << 13));
-}
 
 void widen(DType dtype, std::span<const std::byte> bytes, std::span<double> out) {
   const std::byte* at = bytes.data();

@@ -15,8 +15,16 @@ namespace loraproof::io {
 [[nodiscard]] inline float bf16_value(std::uint16_t bits) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
 }
-/// IEEE 754 binary16.
-[[nodiscard]] float f16_value(std::uint16_t bits);
+/// IEEE 754 binary16. Without branches, so that loops over it become vector instructions: the
+/// exponent is corrected by a product, which is exact, also for subnormal numbers.
+[[nodiscard]] inline float f16_value(std::uint16_t bits) {
+  const std::uint32_t magnitude = static_cast<std::uint32_t>(bits & 0x7FFFU) << 13;
+  const float finite = std::bit_cast<float>(magnitude) * 0x1p112F;
+  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000U) << 16;
+  const std::uint32_t special = magnitude | 0x7F800000U;
+  return std::bit_cast<float>(
+      sign | ((bits & 0x7C00U) == 0x7C00U ? special : std::bit_cast<std::uint32_t>(finite)));
+}
 
 /// Values of consecutive elements of BF16, F16, F32 or F64; `bytes` has as many as `out`, and may
 /// lie anywhere. Internal Error for other types.

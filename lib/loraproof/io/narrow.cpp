@@ -4,26 +4,13 @@
 #include <cstring>
 
 #include "loraproof/core/error.h"
-#include "loraproof/io/element_values.h"
 
 namespace loraproof::io {
 namespace {
 
-// As f16_value(), without branches: the exponent is corrected by a product, which is exact, also
-// for subnormal numbers.
-float f16_bulk_value(std::uint16_t bits) {
-  const std::uint32_t magnitude = static_cast<std::uint32_t>(bits & 0x7FFFU) << 13;
-  const float finite = std::bit_cast<float>(magnitude) * 0x1p112F;
-  const std::uint32_t special = magnitude | 0x7F800000U;
-  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000U) << 16;
-  return std::bit_cast<float>(sign | ((bits & 0x7C00U) == 0x7C00U
-                                          ? special
-                                          : std::bit_cast<std::uint32_t>(finite)));
-}
-
 [[noreturn]] void refuse(DType dtype) {
-  throw internal_error({.message = "a tensor that is not BF16, F16 or F32",
-                        .found = std::string(name_of(dtype))});
+  throw internal_error(
+      {.message = "a tensor that is not BF16, F16 or F32", .found = std::string(name_of(dtype))});
 }
 
 }  // namespace
@@ -41,7 +28,7 @@ void widen(DType dtype, std::span<const std::byte> bytes, std::span<float> out) 
     case DType::F16:
       for (std::size_t i = 0; i < out.size(); ++i) {
         std::memcpy(&stored, at + 2 * i, 2);
-        out[i] = f16_bulk_value(stored);
+        out[i] = f16_value(stored);
       }
       return;
     case DType::F32: std::memcpy(out.data(), at, out.size_bytes()); return;

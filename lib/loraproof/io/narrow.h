@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 
+#include "loraproof/io/element_values.h"
 #include "loraproof/io/tensor_view.h"
 
 namespace loraproof::io {
@@ -33,6 +34,13 @@ namespace loraproof::io {
   const std::uint32_t special = magnitude > 0x7F800000U ? 0x7E00U : 0x7C00U;
   return static_cast<std::uint16_t>((bits >> 16 & 0x8000U) |
                                     (magnitude >= 0x477FF000U ? special : finite));
+}
+
+/// The nearest value of BF16 or F16, ties to even, overflow to infinity, as torch casts; the value
+/// itself for any other type.
+[[nodiscard]] inline float rounded_to(DType dtype, float value) {
+  if (dtype == DType::BF16) return bf16_value(bf16_bits(value));
+  return dtype == DType::F16 ? f16_value(f16_bits(value)) : value;
 }
 
 /// Values of consecutive elements of BF16, F16 or F32; `bytes` has as many as `out`, and may lie

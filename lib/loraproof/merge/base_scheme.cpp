@@ -12,8 +12,6 @@
 namespace loraproof::merge {
 namespace {
 
-constexpr std::int64_t kSurveyValues = std::int64_t{1} << 20;
-
 std::span<const std::byte> rows_in(const io::TensorView& tensor, std::int64_t length,
                                    std::int64_t first, std::int64_t count) {
   const std::size_t row = static_cast<std::size_t>(length) * io::size_of(tensor.dtype);
@@ -37,13 +35,7 @@ std::shared_ptr<const quant::Quantiser> DequantisedBase::quantiser_of(const Plan
     detail.where = tensor.spec.name;
     throw Error(error.kind(), std::move(detail));
   }
-  if (made->needs_survey()) {
-    const std::int64_t step_rows = std::max<std::int64_t>(1, made->row_step());
-    const std::int64_t step =
-        std::max<std::int64_t>(1, kSurveyValues / (rows.length * step_rows)) * step_rows;
-    for (std::int64_t first = 0; first < rows.count; first += step)
-      made->survey(first, rows_in(source, rows.length, first, std::min(step, rows.count - first)));
-  }
+  if (made->needs_survey()) made->survey(0, source.bytes);
   known = std::move(made);
   return known;
 }

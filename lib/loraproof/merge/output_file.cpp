@@ -32,20 +32,24 @@ OutputFile::OutputFile(const std::filesystem::path& path, Flusher& flusher) : fl
 
 OutputFile::~OutputFile() = default;
 
-void OutputFile::append(std::span<const std::byte> bytes,
-                        const std::shared_ptr<const void>& owner) {
-  // Which may be done before the bytes are written.
-  hasher_->thread.push([this, bytes, owner] { hasher_->sha.update(bytes); });
-  for (std::span<const std::byte> rest = bytes; !rest.empty();) {
-    const ssize_t count = ::write(file_->descriptor(), rest.data(), rest.size());
+void OutputFile::write(std::uint64_t at, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count =
+        ::pwrite(file_->descriptor(), bytes.data(), bytes.size(), static_cast<off_t>(at));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) throw write_error(file_->path(), errno);
-    rest = rest.subspan(static_cast<std::size_t>(count));
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    at += static_cast<std::uint64_t>(count);
   }
-  written_ += bytes.size();
-  if (written_ - flushed_ < kFlushBytes) return;
+}
+
+void OutputFile::digest(std::span<const std::byte> bytes,
+                        const std::shared_ptr<const void>& owner) {
+  hasher_->thread.push([this, bytes, owner] { hasher_->sha.update(bytes); });
+  digested_ += bytes.size();
+  if (digested_ - flushed_ < kFlushBytes) return;
   flusher_.flush(file_);
-  flushed_ = written_;
+  flushed_ = digested_;
 }
 
 std::string OutputFile::finish() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A new file that is written in order, with its digest taken on a thread of its own. For this
+// A new file that several threads write, with its digest taken on a thread of its own. For this
 // module only.
 #pragma once
 
@@ -22,8 +22,11 @@ class OutputFile {
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
 
-  /// Appends the bytes. `owner` keeps them alive until their digest has been taken.
-  void append(std::span<const std::byte> bytes, const std::shared_ptr<const void>& owner);
+  /// Writes bytes to their place. From any thread.
+  void write(std::uint64_t at, std::span<const std::byte> bytes);
+  /// Takes bytes that have been written into the digest, in their order. `owner` keeps them alive
+  /// until then.
+  void digest(std::span<const std::byte> bytes, const std::shared_ptr<const void>& owner);
   /// "sha256:..." of all bytes. They are on their way to the disk: who waits for the flusher waits
   /// for them, so that the next file need not.
   [[nodiscard]] std::string finish();
@@ -32,7 +35,7 @@ class OutputFile {
   struct Hasher;
   std::shared_ptr<const OpenFile> file_;
   Flusher& flusher_;
-  std::uint64_t written_ = 0;
+  std::uint64_t digested_ = 0;
   std::uint64_t flushed_ = 0;  // up to here a flush was asked for
   std::unique_ptr<Hasher> hasher_;
 };

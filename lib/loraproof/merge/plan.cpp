@@ -58,6 +58,7 @@ class Planner {
     }
     combine_products();
     untie_head();
+    if (options_.base_scheme != nullptr) expect_linear_layers();
     if (layout_.resized) plan_.vocab_size = layout_.vocab_size;
     for (const io::SafetensorsFile& file : base_.files()) add_file(file);
     return std::move(plan_);
@@ -401,13 +402,8 @@ class Planner {
     file.tensors.push_back(std::move(tensor));
   }
 
-  // The weight of a linear layer that the scheme's library would have replaced.
-  [[nodiscard]] bool is_linear(const std::string& name, const io::TensorView& base) const {
-    constexpr std::string_view kSuffix = ".weight";
-    if (!name.ends_with(kSuffix) || base.shape.size() != 2 || !is_mergeable(base.dtype))
-      return false;
+  void expect_linear_layers() const {
     for (const auto& [path, stored] : layout_.stored) {
-      if (stored.weight != name && stored.pieces.empty()) continue;
       if (!stored.transposed && stored.pieces.empty()) continue;
       throw input_error({.id = "merge.base_scheme",
                          .message = "a base scheme is for linear layers that are stored as such: "
@@ -415,6 +411,13 @@ class Planner {
                          .where = path,
                          .hint = "leave --base-scheme out"});
     }
+  }
+
+  // The weight of a linear layer that the scheme's library would have replaced.
+  [[nodiscard]] bool is_linear(const std::string& name, const io::TensorView& base) const {
+    constexpr std::string_view kSuffix = ".weight";
+    if (!name.ends_with(kSuffix) || base.shape.size() != 2 || !is_mergeable(base.dtype))
+      return false;
     return !quant::skips_by_default(*options_.base_scheme,
                                     name.substr(0, name.size() - kSuffix.size()));
   }

@@ -4,7 +4,6 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "loraproof/core/error.h"
 #include "loraproof/core/file.h"
@@ -22,20 +21,6 @@ using ConstMap = Eigen::Map<const Matrix>;
 
 // Of a step: what errors of f64 come to at most in FP32, whose steps are the smallest.
 constexpr double kMostUlp = 0.5 + 1e-3;
-
-// Fraction bits and exponent of the smallest normal value.
-std::pair<int, int> format_of(io::DType dtype) {
-  switch (dtype) {
-    case io::DType::BF16: return {7, -126};
-    case io::DType::F16: return {10, -14};
-    default: return {23, -126};
-  }
-}
-
-double ulp_at(double value, std::pair<int, int> format) {
-  const int exponent = value == 0 ? format.second : std::max(std::ilogb(value), format.second);
-  return std::ldexp(1.0, exponent - format.first);
-}
 
 struct Compared {
   std::int64_t elements = 0;
@@ -112,11 +97,10 @@ class FileReader {
     io::widen(tensor.source->dtype, before, span_of(values));
     if (place.change != kUnchanged) change(tensor, place, values);
     io::widen(tensor.spec.dtype, block.read, span_of(stored));
-    const auto format = format_of(tensor.spec.dtype);
     block.elements = values.size();
     for (Eigen::Index i = 0; i < values.size(); ++i) {
       const double value = values.data()[i];
-      const double ulps = std::fabs(stored.data()[i] - value) / ulp_at(value, format);
+      const double ulps = std::fabs(stored.data()[i] - value) / ulp_at(tensor.spec.dtype, value);
       block.misrounded += ulps <= kMostUlp ? 0 : 1;  // NaN too
       block.worst_ulp = std::max(block.worst_ulp, ulps);
     }

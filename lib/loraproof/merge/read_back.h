@@ -27,8 +27,8 @@ struct ReadBack {
 };
 
 /// `folder`: what write_weights() made, whole. Pages that the kernel still holds are dropped first,
-/// so that it is the disk that answers. A quarter of the memory that writing takes, and the same
-/// order of time. Input Error where a file can't be read back.
+/// so that it is the disk that answers. Memory is bounded as in writing. Input Error where a file
+/// can't be read back.
 [[nodiscard]] ReadBack read_back(const MergePlan& plan, const std::filesystem::path& folder,
                                  int threads, Progress& progress);
 

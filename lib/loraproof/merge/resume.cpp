@@ -121,7 +121,8 @@ std::map<std::string, FileResult> ResumeRecord::take_over() {
 void ResumeRecord::add(const FileResult& file) {
   files_.push_back(to_json(file));
   const Json record = {{"schema", kSchema}, {"job", job_}, {"files", files_}};
-  // Not flushed, which would hold the merge up at each file: what it says is checked when it is read.
+  // Not flushed, which would hold the merge up at each file: what it says is checked when it is
+  // read.
   const fs::path next = folder_ / (std::string(kName) + ".next");
   std::ofstream(next, std::ios::binary) << record.dump() << '\n';
   std::error_code ignored;

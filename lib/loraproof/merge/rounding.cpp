@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/merge/rounding.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -104,6 +105,13 @@ void round_to(DType dtype, std::span<const double> values, std::span<std::byte> 
       return;
     default: throw internal_error({.message = "not a type that weights are rounded to"});
   }
+}
+
+double ulp_at(DType dtype, double value) {
+  const Format format = format_of(dtype);
+  const int exponent =
+      value == 0 ? format.min_exponent : std::max(std::ilogb(value), format.min_exponent);
+  return std::ldexp(1.0, exponent - format.fraction_bits);
 }
 
 bool is_undecided(DType dtype, double value, double error) {

@@ -18,6 +18,9 @@ namespace loraproof::merge {
 /// roundTiesToEven), written to `bytes`, one element for each value.
 void round_to(io::DType dtype, std::span<const double> values, std::span<std::byte> bytes);
 
+/// Distance of `value` to the next one of `dtype` (BF16, F16 or F32) away from zero.
+[[nodiscard]] double ulp_at(io::DType dtype, double value);
+
 /// True where `value` lies so near the middle between two neighbours of `dtype` that an error of
 /// `error` (absolute, at least 0) could decide the rounding.
 [[nodiscard]] bool is_undecided(io::DType dtype, double value, double error);

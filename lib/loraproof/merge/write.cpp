@@ -106,7 +106,7 @@ class FileWriter {
   }
 
   FileResult write() {
-    append_header();
+    write_header();
     FileResult result{.name = file_.name};
     for (const PlannedTensor& tensor : file_.tensors) {
       if (tensor.is_touched()) result.touched.push_back({tensor.spec.name, tensor.module, {}});
@@ -118,7 +118,9 @@ class FileWriter {
     pipe.run(
         [this](std::size_t i) {
           if (i % kReadAhead == 0) read_ahead(i + kReadAhead);
-          return make(places_[i]);
+          Block block = make(places_[i]);
+          out_.write(offsets_[i], block.bytes);
+          return block;
         },
         [&](std::size_t i, Block block) {
           const Place& place = places_[i];
@@ -127,7 +129,7 @@ class FileWriter {
           const auto size = static_cast<std::int64_t>(block.bytes.size());
           if (base_digests_ && is_the_base(file_.tensors[tensor]))
             base_digests_->add(*file_.tensors[tensor].source, block.source, block.source_owner);
-          out_.append(block.bytes, block.owner);
+          out_.digest(block.bytes, block.owner);
           if (place.change != kUnchanged)
             changes_.drop_before(file_.tensors[place.tensor], place.change);
           dequantised_.drop_before(file_.tensors[place.tensor]);
@@ -144,7 +146,8 @@ class FileWriter {
     return !tensor.replaced && file_.source->find(tensor.spec.name) == tensor.source;
   }
 
-  void append_header() {
+  // And the places of all blocks after it.
+  void write_header() {
     const auto text = std::make_shared<std::string>();
     if (file_.same_header) {
       const std::span<const std::byte> all = file_.source->file().bytes();
@@ -155,7 +158,16 @@ class FileWriter {
       for (const PlannedTensor& tensor : file_.tensors) specs.push_back(tensor.spec);
       *text = io::safetensors_header(specs, file_.source->metadata(), options_.folder / file_.name);
     }
-    out_.append(std::as_bytes(std::span(*text)), text);
+    const auto bytes = std::as_bytes(std::span(*text));
+    out_.write(0, bytes);
+    out_.digest(bytes, text);
+    std::uint64_t at = bytes.size();
+    for (const Place& place : places_) {
+      offsets_.push_back(at);
+      const PlannedTensor& tensor = file_.tensors[place.tensor];
+      at += static_cast<std::uint64_t>(place.rows * rows_of(tensor).length) *
+            io::size_of(tensor.spec.dtype);
+    }
   }
 
   [[nodiscard]] std::size_t header_size() const {
@@ -224,6 +236,7 @@ class FileWriter {
   Progress& progress_;
   OutputFile out_;
   std::vector<Place> places_;
+  std::vector<std::uint64_t> offsets_;  // of their bytes in the file
   MadeChanges changes_;
   DequantisedBase dequantised_;
   std::shared_ptr<Buffers> buffers_ = std::make_shared<Buffers>();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Carries a plan out: reads, computes and writes in blocks, so that memory does not grow with the
-// model. Workers compute blocks, one thread writes them in order, one takes digests.
+// model. Workers compute blocks and write them to their places; other threads take digests and
+// flush.
 #pragma once
 
 #include <filesystem>

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "loraproof/core/error.h"
-#include "loraproof/quant/small_floats.h"
+#include "loraproof/io/small_floats.h"
 #include "loraproof/quant/working_type.h"
 
 namespace loraproof::quant {
@@ -51,7 +51,7 @@ class Fp8Block final : public Quantiser {
         largest =
             std::max(largest, largest_magnitude(rows.subspan(row * columns + tile * kTile, kTile)));
       // A number / tensor is two operations in torch.
-      scales[tile] = largest > 0 ? 1.0F / largest * kE4m3Largest : 1.0F;
+      scales[tile] = largest > 0 ? 1.0F / largest * io::kE4m3Largest : 1.0F;
       inverses[tile] = 1.0F / scales[tile];
       if (stored != nullptr) stored->scales.push_back(inverses[tile]);
     }
@@ -63,11 +63,12 @@ class Fp8Block final : public Quantiser {
 
   static void run_values(std::span<float> values, float scale, float inverse, Tally& tally,
                          Stored* stored) {
-    const auto& floats = e4m3_values();
+    const auto& floats = io::e4m3_values();
     for (float& value : values) {
       const float scaled = value * scale;
       tally.clipped += std::fabs(scaled) > 464 ? 1 : 0;  // 464 is the first that would be 480
-      const std::uint8_t code = e4m3_bits(std::clamp(scaled, -kE4m3Largest, kE4m3Largest));
+      const std::uint8_t code =
+          io::e4m3_bits(std::clamp(scaled, -io::kE4m3Largest, io::kE4m3Largest));
       if (stored != nullptr) stored->codes.push_back(code);
       value = floats[code] * inverse;
     }

@@ -6,13 +6,25 @@
 // One type for the matrix: the mixtures of llama.cpp (Q4_K_M...) choose a type for each tensor.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "loraproof/quant/quantiser.h"
 
 namespace loraproof::quant {
 
-enum class GgufType { Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, F16 };
+/// Numbers as ggml has them (io/ggml_types.h).
+enum class GgufType : std::uint32_t {
+  F16 = 1,
+  Q4_0 = 2,
+  Q4_1 = 3,
+  Q5_0 = 6,
+  Q5_1 = 7,
+  Q8_0 = 8,
+  Q4_K = 12,
+  Q5_K = 13,
+  Q6_K = 14
+};
 
 /// Codes are the bytes of the file's blocks; values are F32, as dequantize_row_* gives. Where a row
 /// is no whole number of blocks, the type that llama.cpp falls back to is used, and stored_as()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One block of each GGUF type: values to bytes as in the file, and back. Layouts: ggml-common.h.
+// One block of each GGUF type: values to bytes as in the file. Layouts: ggml-common.h; the way back
+// is io/ggml_types.h.
 #pragma once
 
 #include <bit>
@@ -16,7 +17,6 @@ namespace loraproof::quant {
 
 using BlockValues = std::span<const float>;  // as many as the block has
 using BlockBytes = std::span<std::uint8_t>;  // as many as the block has
-using StoredBytes = std::span<const std::uint8_t>;
 
 /// 32 values with a scale each (Q4_1, Q5_1: and a least value): gguf_small.cpp.
 void encode_q8_0(BlockValues values, BlockBytes bytes);
@@ -24,19 +24,11 @@ void encode_q4_0(BlockValues values, BlockBytes bytes);
 void encode_q4_1(BlockValues values, BlockBytes bytes);
 void encode_q5_0(BlockValues values, BlockBytes bytes);
 void encode_q5_1(BlockValues values, BlockBytes bytes);
-void decode_q8_0(StoredBytes bytes, std::span<float> values);
-void decode_q4_0(StoredBytes bytes, std::span<float> values);
-void decode_q4_1(StoredBytes bytes, std::span<float> values);
-void decode_q5_0(StoredBytes bytes, std::span<float> values);
-void decode_q5_1(StoredBytes bytes, std::span<float> values);
 
 /// 256 values in parts with fitted scales of 6 or 8 bits: gguf_k.cpp.
 void encode_q4_k(BlockValues values, BlockBytes bytes);
 void encode_q5_k(BlockValues values, BlockBytes bytes);
 void encode_q6_k(BlockValues values, BlockBytes bytes);
-void decode_q4_k(StoredBytes bytes, std::span<float> values);
-void decode_q5_k(StoredBytes bytes, std::span<float> values);
-void decode_q6_k(StoredBytes bytes, std::span<float> values);
 
 /// A binary16 in the file, little endian.
 inline void put_f16(BlockBytes bytes, std::size_t at, float value) {
@@ -44,7 +36,7 @@ inline void put_f16(BlockBytes bytes, std::size_t at, float value) {
   bytes[at] = static_cast<std::uint8_t>(bits);
   bytes[at + 1] = static_cast<std::uint8_t>(bits >> 8);
 }
-[[nodiscard]] inline float get_f16(StoredBytes bytes, std::size_t at) {
+[[nodiscard]] inline float get_f16(std::span<const std::uint8_t> bytes, std::size_t at) {
   return io::f16_value(static_cast<std::uint16_t>(bytes[at] | bytes[at + 1] << 8));
 }
 

@@ -116,17 +116,6 @@ void put_six_bit(BlockBytes bytes, const SixBit& six) {
   }
 }
 
-SixBit get_six_bit(StoredBytes bytes) {
-  SixBit six;
-  for (std::size_t j = 0; j < 4; ++j) {
-    six.scales[j] = bytes[j] & 63;
-    six.offsets[j] = bytes[j + 4] & 63;
-    six.scales[j + 4] = static_cast<std::uint8_t>((bytes[j + 8] & 15) | (bytes[j] >> 6) << 4);
-    six.offsets[j + 4] = static_cast<std::uint8_t>((bytes[j + 8] >> 4) | (bytes[j + 4] >> 6) << 4);
-  }
-  return six;
-}
-
 std::uint8_t six_bits(float value) {
   return std::min<std::uint8_t>(63, static_cast<std::uint8_t>(nearest_by_bits(value)));
 }
@@ -179,24 +168,6 @@ void put_nibbles(BlockBytes bytes, const Codes& codes) {
   for (std::size_t i = 0; i < kValues / 2; ++i) {
     const std::size_t at = i / 32 * 64 + i % 32;
     bytes[i] = static_cast<std::uint8_t>((codes[at] & 15) | (codes[at + 32] & 15) << 4);
-  }
-}
-
-int nibble(StoredBytes bytes, std::size_t at) {
-  const std::size_t in_64 = at % 64;
-  const std::uint8_t byte = bytes[at / 64 * 32 + in_64 % 32];
-  return in_64 < 32 ? byte & 15 : byte >> 4;
-}
-
-template <typename CodeAt>
-void decode_affine(StoredBytes header, std::span<float> values, CodeAt code_at) {
-  const float scale = get_f16(header, 0), offset = get_f16(header, 2);
-  const SixBit six = get_six_bit(header.subspan(4));
-  for (std::size_t j = 0; j < kParts; ++j) {
-    const float part_scale = scale * static_cast<float>(six.scales[j]);
-    const float part_offset = offset * static_cast<float>(six.offsets[j]);
-    for (std::size_t at = kPart * j; at < kPart * (j + 1); ++at)
-      values[at] = part_scale * static_cast<float>(code_at(at)) - part_offset;
   }
 }
 
@@ -259,11 +230,6 @@ void encode_q4_k(BlockValues values, BlockBytes bytes) {
   put_nibbles(bytes.subspan(16), encode_affine(values, bytes.first(16), {15, -1.0F, 20}));
 }
 
-void decode_q4_k(StoredBytes bytes, std::span<float> values) {
-  const StoredBytes low = bytes.subspan(16);
-  decode_affine(bytes.first(16), values, [&](std::size_t at) { return nibble(low, at); });
-}
-
 // Fifth bits lie in 32 bytes before the nibbles: bit n of byte i is that of value 32 * n + i.
 void encode_q5_k(BlockValues values, BlockBytes bytes) {
   const Codes codes = encode_affine(values, bytes.first(16), {31, -0.5F, 15});
@@ -273,13 +239,6 @@ void encode_q5_k(BlockValues values, BlockBytes bytes) {
     bytes[16 + i] = static_cast<std::uint8_t>(byte);
   }
   put_nibbles(bytes.subspan(48), codes);
-}
-
-void decode_q5_k(StoredBytes bytes, std::span<float> values) {
-  const StoredBytes high = bytes.subspan(16, 32), low = bytes.subspan(48);
-  decode_affine(bytes.first(16), values, [&](std::size_t at) {
-    return nibble(low, at) | (high[at % 32] >> (at / 32) & 1) << 4;
-  });
 }
 
 // 128 bytes of low halves, 64 of upper pairs of bits, 16 scales in 8 bits, and the scale of scales.
@@ -315,18 +274,6 @@ void encode_q6_k(BlockValues values, BlockBytes bytes) {
       bytes[kPairsAt + at / 128 * 32 + column] |=
           static_cast<std::uint8_t>((code >> 4) << (2 * (in_128 / 32)));
     }
-  }
-}
-
-void decode_q6_k(StoredBytes bytes, std::span<float> values) {
-  const float scale = get_f16(bytes, kScaleAt);
-  for (std::size_t at = 0; at < kValues; ++at) {
-    const std::size_t in_128 = at % 128;
-    const int low = bytes[at / 128 * 64 + in_128 % 64] >> (in_128 < 64 ? 0 : 4) & 15;
-    const int pair = bytes[kPairsAt + at / 128 * 32 + in_128 % 32] >> (2 * (in_128 / 32)) & 3;
-    const auto part = static_cast<std::int8_t>(bytes[kScalesAt + at / kSixPart]);
-    values[at] =
-        scale * static_cast<float>(part) * static_cast<float>((low | pair << 4) - kSixHalf);
   }
 }
 

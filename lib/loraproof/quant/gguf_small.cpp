@@ -79,14 +79,6 @@ void put_fifth_bits(BlockBytes bytes, std::size_t at, const Codes& codes) {
   }
 }
 
-int nibble(StoredBytes bytes, std::size_t at, std::size_t i) {
-  return i < kValues / 2 ? bytes[at + i] & 15 : bytes[at + i - kValues / 2] >> 4;
-}
-
-int fifth_bit(StoredBytes bytes, std::size_t at, std::size_t i) {
-  return (bytes[at + i / 8] >> (i % 8) & 1) << 4;
-}
-
 }  // namespace
 
 void encode_q8_0(BlockValues values, BlockBytes bytes) {
@@ -99,22 +91,10 @@ void encode_q8_0(BlockValues values, BlockBytes bytes) {
     bytes[2 + i] = static_cast<std::uint8_t>(cut_off(std::round(values[i] * inverse)));
 }
 
-void decode_q8_0(StoredBytes bytes, std::span<float> values) {
-  const float scale = get_f16(bytes, 0);
-  for (std::size_t i = 0; i < kValues; ++i)
-    values[i] = static_cast<float>(static_cast<std::int8_t>(bytes[2 + i])) * scale;
-}
-
 void encode_q4_0(BlockValues values, BlockBytes bytes) {
   const float scale = extreme_of(values) / -8.0F;
   put_f16(bytes, 0, scale);
   put_nibbles(bytes, 2, signed_codes(values, scale, 8));
-}
-
-void decode_q4_0(StoredBytes bytes, std::span<float> values) {
-  const float scale = get_f16(bytes, 0);
-  for (std::size_t i = 0; i < kValues; ++i)
-    values[i] = static_cast<float>(nibble(bytes, 2, i) - 8) * scale;
 }
 
 void encode_q4_1(BlockValues values, BlockBytes bytes) {
@@ -125,24 +105,12 @@ void encode_q4_1(BlockValues values, BlockBytes bytes) {
   put_nibbles(bytes, 4, unsigned_codes(values, range.least, scale, 15));
 }
 
-void decode_q4_1(StoredBytes bytes, std::span<float> values) {
-  const float scale = get_f16(bytes, 0), least = get_f16(bytes, 2);
-  for (std::size_t i = 0; i < kValues; ++i)
-    values[i] = static_cast<float>(nibble(bytes, 4, i)) * scale + least;
-}
-
 void encode_q5_0(BlockValues values, BlockBytes bytes) {
   const float scale = extreme_of(values) / -16.0F;
   put_f16(bytes, 0, scale);
   const Codes codes = signed_codes(values, scale, 16);
   put_fifth_bits(bytes, 2, codes);
   put_nibbles(bytes, 6, codes);
-}
-
-void decode_q5_0(StoredBytes bytes, std::span<float> values) {
-  const float scale = get_f16(bytes, 0);
-  for (std::size_t i = 0; i < kValues; ++i)
-    values[i] = static_cast<float>((nibble(bytes, 6, i) | fifth_bit(bytes, 2, i)) - 16) * scale;
 }
 
 void encode_q5_1(BlockValues values, BlockBytes bytes) {
@@ -153,12 +121,6 @@ void encode_q5_1(BlockValues values, BlockBytes bytes) {
   const Codes codes = unsigned_codes(values, range.least, scale, 255);  // not limited there
   put_fifth_bits(bytes, 4, codes);
   put_nibbles(bytes, 8, codes);
-}
-
-void decode_q5_1(StoredBytes bytes, std::span<float> values) {
-  const float scale = get_f16(bytes, 0), least = get_f16(bytes, 2);
-  for (std::size_t i = 0; i < kValues; ++i)
-    values[i] = static_cast<float>(nibble(bytes, 8, i) | fifth_bit(bytes, 4, i)) * scale + least;
 }
 
 }  // namespace loraproof::quant

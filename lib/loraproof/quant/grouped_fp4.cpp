@@ -8,7 +8,7 @@
 
 #include "loraproof/core/error.h"
 #include "loraproof/io/narrow.h"
-#include "loraproof/quant/small_floats.h"
+#include "loraproof/io/small_floats.h"
 #include "loraproof/quant/working_type.h"
 
 namespace loraproof::quant {
@@ -55,9 +55,9 @@ class GroupedFp4 : public Quantiser {
       for (float& value : values) value /= scale.divisor;
       round_to(quotient_dtype(), values);
       for (float& value : values) {
-        const std::uint8_t code = e2m1_bits(value);
+        const std::uint8_t code = io::e2m1_bits(value);
         if (stored != nullptr) stored->codes.push_back(code);
-        value = kE2m1Values[code] * scale.factor;
+        value = io::kE2m1Values[code] * scale.factor;
       }
     }
   }
@@ -80,16 +80,17 @@ class Nvfp4 final : public GroupedFp4 {
   void end_survey() override {
     const float largest = std::max(largest_, smallest_normal_of(shape().dtype));
     // A number / tensor is two operations in torch.
-    const float inverse = rounded_to(shape().dtype, 1.0F / largest);
-    const float global = rounded_to(shape().dtype, inverse * (kE4m3Largest * kE2m1Largest));
+    const float inverse = io::rounded_to(shape().dtype, 1.0F / largest);
+    const float global =
+        io::rounded_to(shape().dtype, inverse * (io::kE4m3Largest * io::kE2m1Largest));
     global_ = std::isfinite(global) ? global : 1.0F;
   }
 
   GroupScale scale_of(std::span<const float> values) const override {
-    const float local = rounded_to(shape().dtype, largest_magnitude(values) / kE2m1Largest);
-    std::uint8_t code = e4m3_bits(std::min(global_ * local, kE4m3Largest));
-    if (code == 0) code = e4m3_bits(0.125F);  // never divide by zero
-    const float factor = e4m3_values()[code] / global_;
+    const float local = io::rounded_to(shape().dtype, largest_magnitude(values) / io::kE2m1Largest);
+    std::uint8_t code = io::e4m3_bits(std::min(global_ * local, io::kE4m3Largest));
+    if (code == 0) code = io::e4m3_bits(0.125F);  // never divide by zero
+    const float factor = io::e4m3_values()[code] / global_;
     return {.divisor = factor, .factor = factor, .code = code};
   }
   io::DType quotient_dtype() const override { return io::DType::F32; }  // as the tensor's factor
@@ -118,7 +119,7 @@ class Mxfp4 final : public GroupedFp4 {
       exponent = field == 0 ? -1000 : field - 127;
     }
     int code = std::clamp(127 + exponent - 2, 0, 255);
-    float divisor = rounded_to(shape().dtype, std::ldexp(1.0F, code - 127));
+    float divisor = io::rounded_to(shape().dtype, std::ldexp(1.0F, code - 127));
     // F16 has no such small power; the scale of the zero that results is 1.
     if (divisor == 0) {
       divisor = 1;

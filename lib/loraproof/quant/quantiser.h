@@ -75,6 +75,7 @@ class Quantiser {
   /// True where a value depends on rows elsewhere: then each row is surveyed once, before the first
   /// is dequantised.
   [[nodiscard]] virtual bool needs_survey() const { return false; }
+  /// Any number of rows at once: values are widened in pieces.
   void survey(std::int64_t first_row, std::span<const std::byte> rows);
   /// Of the whole tensor, after the survey: nf4-dq, fp4-dq {offset, nested absmax...}, fp8-tensor
   /// {scale}, nvfp4 {global scale}. Otherwise empty.

@@ -6,7 +6,8 @@
 #include <string>
 
 #include "loraproof/core/error.h"
-#include "loraproof/quant/small_floats.h"
+#include "loraproof/io/narrow.h"
+#include "loraproof/io/small_floats.h"
 #include "loraproof/quant/working_type.h"
 
 namespace loraproof::quant {
@@ -23,7 +24,7 @@ Range range_of(CodeType codes) {
     case CodeType::Int4: return {-8, 7};
     case CodeType::E4m3: break;
   }
-  return {-kE4m3Largest, kE4m3Largest};
+  return {-io::kE4m3Largest, io::kE4m3Largest};
 }
 
 struct Parameters {
@@ -68,7 +69,7 @@ class Scaled final : public Quantiser {
   }
   void end_survey() override { tensor_ = symmetric_parameters(largest_); }
 
-  float rounded(float value) const { return rounded_to(shape().dtype, value); }
+  float rounded(float value) const { return io::rounded_to(shape().dtype, value); }
 
   Parameters symmetric_parameters(float largest) const {
     const float scale = rounded(largest / ((range_.high - range_.low) / 2));
@@ -135,10 +136,10 @@ class Scaled final : public Quantiser {
   void run_floats(std::span<float> values, const Parameters& p, Tally& tally,
                   Stored* stored) const {
     constexpr float kRoundsUp = 464;  // to 480, were there such a code
-    const auto& floats = e4m3_values();
+    const auto& floats = io::e4m3_values();
     for (float& value : values) {
       tally.clipped += std::fabs(value) > kRoundsUp ? 1 : 0;
-      const std::uint8_t code = e4m3_bits(clamped(value));
+      const std::uint8_t code = io::e4m3_bits(clamped(value));
       if (stored != nullptr) stored->codes.push_back(code);
       value = floats[code] * p.scale;
     }

@@ -23,11 +23,6 @@ void round_to(io::DType dtype, std::span<float> values) {
   }
 }
 
-float rounded_to(io::DType dtype, float value) {
-  round_to(dtype, std::span(&value, 1));
-  return value;
-}
-
 float epsilon_of(io::DType dtype) {
   return dtype == io::DType::BF16 ? 0x1p-7F : dtype == io::DType::F16 ? 0x1p-10F : 0x1p-23F;
 }

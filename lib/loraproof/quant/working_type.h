@@ -10,7 +10,6 @@ namespace loraproof::quant {
 
 /// The nearest values of BF16, F16 or F32, ties to even.
 void round_to(io::DType dtype, std::span<float> values);
-[[nodiscard]] float rounded_to(io::DType dtype, float value);
 
 /// Distance from 1 to the next number of BF16, F16 or F32 (torch.finfo(dtype).eps).
 [[nodiscard]] float epsilon_of(io::DType dtype);

@@ -32,6 +32,16 @@ at::ScalarType scalar_type_of(io::DType dtype, std::string_view tensor_name) {
   throw internal_error({.message = "unknown element type", .where = std::string(tensor_name)});
 }
 
+io::DType dtype_of(at::ScalarType type) {
+  switch (type) {
+    case at::kBFloat16: return io::DType::BF16;
+    case at::kHalf: return io::DType::F16;
+    case at::kFloat: return io::DType::F32;
+    case at::kDouble: return io::DType::F64;
+    default: throw internal_error({.message = "not a type of weights"});
+  }
+}
+
 at::Tensor tensor_of(const io::TensorView& view) {
   const auto options = at::TensorOptions(scalar_type_of(view.dtype, view.name));
   if (view.bytes.empty()) return at::empty(view.shape, options);

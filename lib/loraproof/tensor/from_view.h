@@ -14,6 +14,9 @@ namespace loraproof::tensor {
 /// The libtorch type of a file type. Throws an input Error for types libtorch cannot compute with.
 [[nodiscard]] at::ScalarType scalar_type_of(io::DType dtype, std::string_view tensor_name);
 
+/// The file type of a libtorch type of weights: BF16, F16, F32 or F64; of others an internal Error.
+[[nodiscard]] io::DType dtype_of(at::ScalarType type);
+
 /// A CPU tensor over the view's bytes: no copy where the bytes are aligned for their type (the file
 /// must outlive the tensor, and the tensor must not be written to), else a copy.
 [[nodiscard]] at::Tensor tensor_of(const io::TensorView& view);

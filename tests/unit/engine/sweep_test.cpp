@@ -245,3 +245,104 @@ TEST_CASE("each stored tensor is announced once, when it is first read") {
   CHECK(seen.size() == m.base.views().size());
   for (const auto& [name, count] : seen) CHECK(count == 1);
 }
+
+namespace {
+
+// Twice the weights of the linear layers of one layer, or of all (-1).
+class Doubled : public engine::WeightVariant {
+ public:
+  explicit Doubled(std::int64_t layer) : layer_(layer) {}
+  [[nodiscard]] bool changes(const std::string& module) const override {
+    return layer_ < 0 || module.starts_with(fmt::format("model.layers.{}.", layer_));
+  }
+  [[nodiscard]] nn::LinearWeights linear(const std::string& module,
+                                         const nn::LinearWeights& base) const override {
+    return changes(module) ? nn::LinearWeights{base.weight * 2, base.bias} : base;
+  }
+
+ private:
+  std::int64_t layer_;
+};
+
+}  // namespace
+
+TEST_CASE("a lane that forks from another is what it is when it runs whole") {
+  const auto silent = make_silent_progress();
+  const Model m("base", "plain");
+  REQUIRE(m.config.num_layers >= 2);
+  engine::Pack pack;
+  for (const auto& ids : kSequences) pack.add(ids);
+  const Doubled everywhere(-1);
+  for (const std::optional<std::uint64_t> memory :
+       {std::optional<std::uint64_t>(), std::optional<std::uint64_t>(1)}) {
+    auto store = m.store(memory);
+    for (std::int64_t layer = 0; layer < m.config.num_layers; ++layer) {
+      const engine::SelectedModules one(everywhere, [&](const std::string& module) {
+        return module.starts_with(fmt::format("model.layers.{}.", layer));
+      });
+      engine::Lane swapped = m.lane;
+      swapped.variant = &one;
+      engine::Lane doubled = m.lane;
+      doubled.variant = &everywhere;
+      const engine::Run reference{.lane = &m.lane, .pack = &pack};
+      const engine::Run whole{.lane = &swapped, .pack = &pack};
+      const engine::Run other{.lane = &doubled, .pack = &pack};
+      engine::Run forked = whole;
+      forked.fork = {.run = 0, .layer = layer};
+      const std::vector<engine::Run> runs = {reference, whole, other, forked};
+      const auto hidden = engine::sweep(store, runs, *silent);
+      CHECK(at::equal(hidden[0], engine::sweep(store, {&reference, 1}, *silent)[0]));
+      CHECK(at::equal(hidden[1], hidden[3]));
+      CHECK_FALSE(at::equal(hidden[0], hidden[1]));
+      CHECK_FALSE(at::equal(hidden[1], hidden[2]));
+    }
+  }
+}
+
+TEST_CASE("errors of layers are those of the layers whose weights are others") {
+  const auto silent = make_silent_progress();
+  const Model m("base", "plain");
+  engine::Pack pack;
+  for (const auto& ids : kSequences) pack.add(ids);
+  auto store = m.store();
+  const std::int64_t last = m.config.num_layers - 1;
+  const Doubled one(last);
+  engine::Lane doubled = m.lane;
+  doubled.variant = &one;
+  const engine::Run reference{.lane = &m.lane, .pack = &pack};
+  const std::vector<const engine::Lane*> lanes = {&m.lane, &doubled};
+  const auto errors = engine::layer_errors(store, {&reference, 1}, lanes, *silent);
+  REQUIRE(errors.size() == 2);
+  for (std::int64_t layer = 0; layer <= last; ++layer) {
+    CHECK(errors[0][static_cast<std::size_t>(layer)] == 0);
+    CHECK((errors[1][static_cast<std::size_t>(layer)] > 0) == (layer == last));
+  }
+}
+
+TEST_CASE("logits side by side are those of each lane alone") {
+  const auto silent = make_silent_progress();
+  const Model m("base", "plain");
+  engine::Pack pack;
+  for (const auto& ids : kSequences) pack.add(ids);
+  const Doubled everywhere(-1);
+  engine::Lane doubled = m.lane;
+  doubled.variant = &everywhere;
+  for (const std::optional<std::uint64_t> memory :
+       {std::optional<std::uint64_t>(), std::optional<std::uint64_t>(1)}) {
+    auto store = m.store(memory);
+    const std::vector<engine::Run> runs = {{.lane = &m.lane, .pack = &pack},
+                                           {.lane = &doubled, .pack = &pack}};
+    const auto hidden = engine::sweep(store, runs, *silent);
+    const std::vector<engine::LaneRows> lanes = {{&m.lane, hidden[0]}, {&doubled, hidden[1]}};
+    std::vector<std::vector<at::Tensor>> blocks(2);
+    engine::visit_logits_side_by_side(
+        store, lanes,
+        [&](std::size_t lane, std::int64_t, const at::Tensor& logits) {
+          blocks[lane].push_back(logits);
+        },
+        *silent);
+    CHECK(at::equal(at::cat(blocks[0]), logits_of(store, m.lane, hidden[0])));
+    CHECK(at::equal(at::cat(blocks[1]), logits_of(store, doubled, hidden[1])));
+    CHECK_FALSE(at::equal(at::cat(blocks[0]), at::cat(blocks[1])));
+  }
+}

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "loraproof/io/small_floats.h"
 #include "loraproof/io/tensor_view.h"
 #include "support/catch.h"
 #include "support/errors.h"
@@ -188,42 +187,4 @@ TEST_CASE("q4_0 by hand: low nibbles first, then high ones, scaled by an fp16") 
   CHECK(values[15] == 3.5f);
   CHECK(values[16] == 3.5f);
   CHECK(values[31] == -4.0f);
-}
-
-TEST_CASE("8 and 4 bit floats at their ends") {
-  CHECK(io::e4m3_value(0x00) == 0.0f);
-  CHECK(std::signbit(io::e4m3_value(0x80)));
-  CHECK(io::e4m3_value(0x01) == 0x1p-9f);
-  CHECK(io::e4m3_value(0x08) == 0x1p-6f);
-  CHECK(io::e4m3_value(0x7e) == 448.0f);
-  CHECK(io::e4m3_value(0xfe) == -448.0f);
-  CHECK(std::isnan(io::e4m3_value(0x7f)));
-  CHECK(std::isnan(io::e4m3_value(0xff)));
-  CHECK(io::e5m2_value(0x7b) == 57344.0f);
-  CHECK(io::e5m2_value(0x01) == 0x1p-16f);
-  CHECK(std::isinf(io::e5m2_value(0x7c)));
-  CHECK(io::e2m1_value(0x7) == 6.0f);
-  CHECK(io::e2m1_value(0x9) == -0.5f);
-  CHECK(io::e2m1_value(0xf7) == 6.0f);
-}
-
-TEST_CASE("rounding to 16 bit is to nearest, ties to even, with subnormals and overflow") {
-  CHECK(io::rounded_to_bf16(1.0f + 0x1p-8f) == 1.0f);
-  CHECK(io::rounded_to_bf16(1.0f + 0x1.8p-7f) == 1.0f + 0x1p-6f);
-  CHECK(std::isinf(io::rounded_to_bf16(std::numeric_limits<float>::max())));
-  CHECK(std::isnan(io::rounded_to_bf16(std::nanf(""))));
-  CHECK(io::rounded_to_f16(1.0f + 0x1p-11f) == 1.0f);
-  CHECK(io::rounded_to_f16(1.0f + 0x1.8p-10f) == 1.0f + 0x1p-9f);
-  CHECK(io::rounded_to_f16(65519.0f) == 65504.0f);
-  CHECK(std::isinf(io::rounded_to_f16(-65520.0f)));
-  CHECK(io::rounded_to_f16(0x1p-25f) == 0.0f);
-  CHECK(io::rounded_to_f16(0x1.8p-25f) == 0x1p-24f);
-  CHECK(io::rounded_to_f16(0x1.ff8p-15f) == 0x1.ff8p-15f);  // the largest subnormal
-  CHECK(io::rounded_to_f16(0x1.ffcp-15f) == 0x1p-14f);
-  // Every F16 is itself.
-  for (std::uint32_t bits = 0; bits < 0x7c00; ++bits) {
-    const float value = io::f16_value(static_cast<std::uint16_t>(bits));
-    REQUIRE(io::rounded_to_f16(value) == value);
-    REQUIRE(io::rounded_to_f16(-value) == -value);
-  }
 }

@@ -180,11 +180,11 @@ TEST_CASE("rows that a type does not divide are stored in another one") {
     return std::string(find_scheme(scheme).make({4, columns, io::DType::BF16})->stored_as());
   };
   CHECK(stored_as("q4_k", 512).empty());
-  CHECK(stored_as("q4_k", 96) == "Q5_0");
-  CHECK(stored_as("q5_k", 96) == "Q5_1");
-  CHECK(stored_as("q6_k", 96) == "Q8_0");
-  CHECK(stored_as("q6_k", 77) == "F16");
-  CHECK(stored_as("q8_0", 77) == "F16");
+  CHECK(stored_as("q4_k", 96) == "q5_0");
+  CHECK(stored_as("q5_k", 96) == "q5_1");
+  CHECK(stored_as("q6_k", 96) == "q8_0");
+  CHECK(stored_as("q6_k", 77) == "f16");
+  CHECK(stored_as("q8_0", 77) == "f16");
   CHECK(stored_as("nf4", 77).empty());
 }
 

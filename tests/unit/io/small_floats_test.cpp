@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // E4M3 and E2M1 by definition: the nearest value, ties to the even code.
-#include "loraproof/quant/small_floats.h"
+#include "loraproof/io/small_floats.h"
 
 #include "support/catch.h"
 
-namespace loraproof::quant {
+namespace loraproof::io {
 
 TEST_CASE("known values of E4M3") {
   const auto& values = e4m3_values();
@@ -52,4 +52,21 @@ TEST_CASE("every value of E2M1 comes back, and between two the nearer one wins")
   CHECK(e2m1_bits(-0.0F) == 0);
 }
 
-}  // namespace loraproof::quant
+TEST_CASE("8 and 4 bit floats at their ends") {
+  CHECK(e4m3_value(0x00) == 0.0f);
+  CHECK(std::signbit(e4m3_value(0x80)));
+  CHECK(e4m3_value(0x01) == 0x1p-9f);
+  CHECK(e4m3_value(0x08) == 0x1p-6f);
+  CHECK(e4m3_value(0x7e) == 448.0f);
+  CHECK(e4m3_value(0xfe) == -448.0f);
+  CHECK(std::isnan(e4m3_value(0x7f)));
+  CHECK(std::isnan(e4m3_value(0xff)));
+  CHECK(e5m2_value(0x7b) == 57344.0f);
+  CHECK(e5m2_value(0x01) == 0x1p-16f);
+  CHECK(std::isinf(e5m2_value(0x7c)));
+  CHECK(e2m1_value(0x7) == 6.0f);
+  CHECK(e2m1_value(0x9) == -0.5f);
+  CHECK(e2m1_value(0xf7) == 6.0f);
+}
+
+}  // namespace loraproof::io
