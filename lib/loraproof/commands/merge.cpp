@@ -22,6 +22,7 @@
 #include "loraproof/io/checkpoint.h"
 #include "loraproof/io/digest.h"
 #include "loraproof/io/model_folder.h"
+#include "loraproof/merge/estimate.h"
 #include "loraproof/merge/layout.h"
 #include "loraproof/merge/read_back.h"
 #include "loraproof/merge/resume.h"

@@ -2,13 +2,10 @@
 #include "loraproof/merge/write.h"
 
 #include <algorithm>
-#include <chrono>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <utility>
 
-#include "loraproof/core/digest.h"
 #include "loraproof/io/element_values.h"
 #include "loraproof/io/safetensors_writer.h"
 #include "loraproof/merge/base_scheme.h"
@@ -44,43 +41,6 @@ class Loan {
  private:
   const io::SafetensorsFile* file_;
   std::span<const std::byte> bytes_;
-};
-
-// Memory of blocks that have been written, for the next ones: new pages would be cleared each time.
-class Buffers : public std::enable_shared_from_this<Buffers> {
- public:
-  /// At least `size` bytes, of any content; given back when the last owner goes.
-  std::shared_ptr<std::byte[]> take(std::size_t size) {
-    Buffer buffer;
-    {
-      const std::lock_guard lock(mutex_);
-      const auto fits =
-          std::ranges::find_if(free_, [size](const Buffer& other) { return other.size >= size; });
-      if (fits != free_.end()) {
-        buffer = std::move(*fits);
-        free_.erase(fits);
-      }
-    }
-    if (!buffer.bytes) buffer = {std::make_unique_for_overwrite<std::byte[]>(size), size};
-    std::byte* bytes = buffer.bytes.get();
-    return {bytes, [self = shared_from_this(), kept = std::make_shared<Buffer>(std::move(buffer))](
-                       std::byte*) { self->give_back(std::move(*kept)); }};
-  }
-
- private:
-  struct Buffer {
-    std::unique_ptr<std::byte[]> bytes;
-    std::size_t size = 0;
-  };
-  static constexpr std::size_t kMost = 12;
-
-  void give_back(Buffer buffer) {
-    const std::lock_guard lock(mutex_);
-    if (free_.size() < kMost) free_.push_back(std::move(buffer));
-  }
-
-  std::mutex mutex_;
-  std::vector<Buffer> free_;
 };
 
 double squared_distance(io::DType dtype, std::span<const std::byte> a,
@@ -206,7 +166,7 @@ class FileWriter {
       return {bytes, loan, {}, bytes, loan};
     const std::size_t size =
         static_cast<std::size_t>(place.rows) * length * io::size_of(tensor.spec.dtype);
-    const std::shared_ptr<std::byte[]> buffer = buffers_->take(size);
+    const std::shared_ptr<std::byte[]> buffer = std::make_shared_for_overwrite<std::byte[]>(size);
     const std::span<std::byte> computed(buffer.get(), size);
     Block block{
         .bytes = computed, .owner = buffer, .source = bytes, .source_owner = std::move(loan)};
@@ -239,46 +199,10 @@ class FileWriter {
   std::vector<std::uint64_t> offsets_;  // of their bytes in the file
   MadeChanges changes_;
   DequantisedBase dequantised_;
-  std::shared_ptr<Buffers> buffers_ = std::make_shared<Buffers>();
   std::optional<SourceDigests> base_digests_;
 };
 
 }  // namespace
-
-double seconds_of_computing(const MergePlan& plan, int threads) {
-  using Clock = std::chrono::steady_clock;
-  const PlannedTensor* sample = nullptr;
-  double changed_bytes = 0;
-  for (const PlannedFile& file : plan.files) {
-    for (const PlannedTensor& tensor : file.tensors) {
-      if (tensor.changes.empty()) continue;
-      changed_bytes += static_cast<double>(*io::byte_count(tensor.spec.dtype, tensor.spec.shape));
-      if (sample == nullptr || tensor.source->numel() > sample->source->numel()) sample = &tensor;
-    }
-  }
-  if (sample == nullptr) return 0;
-  const Change& change = sample->changes.front();
-  const std::size_t row =
-      static_cast<std::size_t>(change.columns) * io::size_of(sample->spec.dtype);
-  constexpr std::int64_t kSampleBytes = std::int64_t{1} << 21;
-  const std::int64_t fitting = kSampleBytes / static_cast<std::int64_t>(row);
-  const std::int64_t rows = std::min(change.rows, std::max<std::int64_t>(4, fitting));
-  std::vector<std::byte> out(static_cast<std::size_t>(rows) * row);
-  const MadeChange made = make_change(change, *sample->source);
-  const WeightMerge weight = made.on(*sample->source, change, sample->spec.dtype);
-  (void)merge_rows(weight, change.first_row, rows, out);  // reads the pages in
-  auto begin = Clock::now();
-  (void)merge_rows(weight, change.first_row, rows, out);
-  const double computing = std::chrono::duration<double>(Clock::now() - begin).count();
-  begin = Clock::now();
-  (void)sha256_of(out);
-  const double digest = std::chrono::duration<double>(Clock::now() - begin).count();
-  const auto bytes = static_cast<double>(out.size());
-  // One thread takes the output's digest and one the base's, beside those that compute.
-  const double all = static_cast<double>(plan.output_bytes) * 2 * digest / bytes +
-                     changed_bytes * computing / bytes;
-  return std::max(all / threads, static_cast<double>(plan.output_bytes) * digest / bytes);
-}
 
 std::vector<FileResult> write_weights(const MergePlan& plan, const WriteOptions& options,
                                       Progress& progress) {

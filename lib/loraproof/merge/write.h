@@ -42,10 +42,6 @@ struct WriteOptions {
   std::function<void(const FileResult&)> finished = {};
 };
 
-/// About how long computing and digests will take, from one block of the plan's first large changed
-/// tensor that is merged in memory; what the disk takes comes on top. 0 where nothing is changed.
-[[nodiscard]] double seconds_of_computing(const MergePlan& plan, int threads);
-
 /// Writes the weight files of the plan into the folder, and flushes them. What an
 /// adapter doesn't touch and needs no conversion is the source's bytes, and so is the header where
 /// names, types and shapes are the source's. Input Error when writing or reading fails; files
