@@ -19,6 +19,7 @@ namespace {
 
 using loraproof::Json;
 using loraproof::text::Tokenizer;
+using loraproof::text::WordCache;
 
 // Of this process alone, so that a busy machine does not blur the comparison.
 double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
@@ -44,9 +45,18 @@ Json bench(const Tokenizer& tokenizer, const std::string& text, double seconds) 
           {"tokens", tokens}};
 }
 
-Json answer(const Tokenizer& tokenizer, const Json& request) {
+// Without special tokens as `drift` does it: with the words of the texts before remembered.
+Json encode(const Tokenizer& tokenizer, WordCache& cache, const std::string& text, bool special) {
+  if (special) return tokenizer.encode(text, true);
+  std::vector<std::int32_t> ids;
+  tokenizer.encode(text, cache, ids);
+  return ids;
+}
+
+Json answer(const Tokenizer& tokenizer, WordCache& cache, const Json& request) {
   if (request.contains("text")) {
-    return tokenizer.encode(request["text"].get<std::string>(), request["special"].get<bool>());
+    return encode(tokenizer, cache, request["text"].get<std::string>(),
+                  request["special"].get<bool>());
   }
   if (request.contains("bench")) {
     return bench(tokenizer, request["bench"].get<std::string>(), request["seconds"].get<double>());
@@ -65,8 +75,9 @@ int main(int argc, char** argv) {
     std::cout << Json{{"load_seconds", processor_seconds() - start},
                       {"vocab_size", tokenizer.vocab_size()}}
               << std::endl;
+    WordCache cache;
     for (std::string line; std::getline(std::cin, line);) {
-      std::cout << answer(tokenizer, Json::parse(line)) << '\n';
+      std::cout << answer(tokenizer, cache, Json::parse(line)) << '\n';
     }
     return std::cout.flush() ? 0 : 1;
   } catch (const std::exception& error) {

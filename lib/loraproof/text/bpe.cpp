@@ -66,7 +66,8 @@ Bpe::Bpe(TokenizerDocument& document, bool byte_level) {
       unk_id_ < 0 &&
       !(byte_fallback_ &&
         std::all_of(byte_ids_.begin(), byte_ids_.end(), [](auto id) { return id >= 0; }));
-  if (drops) cut_at_space_mark_ = false;
+  if (drops) cuts_ = false;
+  space_mark_ = vocab_.find(kSpaceMark) >= 0;
   if (byte_level) use_bytes();
 }
 
@@ -98,8 +99,7 @@ void Bpe::read_options(const JsonObject& model) {
 
 void Bpe::read_merges(TokenizerDocument& document) {
   const std::string unk = unk_token_of(JsonObject(document.root, document.file).object("model"));
-  cut_at_space_mark_ =
-      vocab_.find(kSpaceMark) >= 0 && !unk.ends_with(kSpaceMark) && !ignore_merges_;
+  cuts_ = !ignore_merges_;
   merges_.reserve(document.merges.size());
   std::string both;
   std::uint32_t rank = 0;
@@ -117,12 +117,13 @@ void Bpe::read_merges(TokenizerDocument& document) {
                          .where = fmt::format("/model/merges/{}", rank),
                          .found = brief(Json(std::string(missing)), 40)});
     }
-    if (!left.ends_with(kSpaceMark) && right.starts_with(kSpaceMark)) {
-      if (left.empty() || left == unk || names_a_byte(left)) {
-        cut_at_space_mark_ = false;
-      } else {
-        joins_space_mark_[static_cast<unsigned char>(left.back())] = true;
-      }
+    const auto not_text = [&](std::string_view token) {
+      return token.empty() || token == unk || names_a_byte(token);
+    };
+    if (not_text(left) || not_text(right)) {
+      cuts_ = false;
+    } else {
+      joins_.set(pair_of(left.back(), right.front()));
     }
     merges_.insert(left_id, right_id, {rank++, id});
   }
@@ -141,7 +142,7 @@ void Bpe::use_bytes() {
   if (!complete && (unk_id_ >= 0 || byte_fallback_)) return;
   takes_bytes_ = true;
   byte_ids_ = ids;
-  cut_at_space_mark_ = false;
+  cuts_ = false;
   words_.reserve(static_cast<std::size_t>(vocab_.size()));
   longest_word_ = 0;
   std::string word;
@@ -158,15 +159,24 @@ void Bpe::use_bytes() {
     byte_merges_[pair] = merges_.find(byte_ids_[pair >> 8], byte_ids_[pair & 0xFF]);
 }
 
+// Exact, as no merge joins what ends in the one byte to what begins with the other. An unknown
+// character waits to fuse with the next, but not where one of the two is known.
+bool Bpe::may_cut(std::string_view word, std::size_t at) const {
+  if (joins_[pair_of(word[at - 1], word[at])]) return false;
+  const auto known = [&](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 128 && ascii_ids_[byte] >= 0;
+  };
+  return known(word[at - 1]) || known(word[at]) ||
+         (space_mark_ && word.substr(at).starts_with(kSpaceMark));
+}
+
 void Bpe::encode(std::string_view word, WordCache* cache, std::vector<std::int32_t>& out) const {
-  if (!cut_at_space_mark_) return encode_part(word, cache, out);
-  // Exact: no merge joins what stands before such a mark to what begins with it.
+  if (!cuts_ || !space_mark_) return encode_part(word, cache, out);
   std::size_t begin = 0;
   for (std::size_t at = word.find(kSpaceMark, 1); at != std::string_view::npos;
        at = word.find(kSpaceMark, at + kSpaceMark.size())) {
-    if (joins_space_mark_[static_cast<unsigned char>(word[at - 1])] ||
-        word.substr(0, at).ends_with(kSpaceMark))
-      continue;
+    if (!may_cut(word, at)) continue;
     encode_part(word.substr(begin, at - begin), cache, out);
     begin = at;
   }
@@ -178,8 +188,27 @@ void Bpe::encode_part(std::string_view word, WordCache* cache,
   if (cache == nullptr) return encode_unseen(word, out);
   if (cache->find(word, out)) return;
   const std::size_t before = out.size();
-  encode_unseen(word, out);
+  if (cuts_) {
+    encode_pieces(word, *cache, out);
+  } else {
+    encode_unseen(word, out);
+  }
   cache->keep(word, out.data() + before, out.size() - before);
+}
+
+// "self.stream" is new, "self" is not.
+void Bpe::encode_pieces(std::string_view word, WordCache& cache,
+                        std::vector<std::int32_t>& out) const {
+  std::size_t begin = 0;
+  for (std::size_t at = 1; at <= word.size(); ++at) {
+    if (at < word.size() && !may_cut(word, at)) continue;
+    const std::string_view piece = word.substr(begin, at - begin);
+    begin = at;
+    if (piece.size() < word.size() && cache.find(piece, out)) continue;
+    const std::size_t before = out.size();
+    encode_unseen(piece, out);
+    if (piece.size() < word.size()) cache.keep(piece, out.data() + before, out.size() - before);
+  }
 }
 
 void Bpe::encode_unseen(std::string_view word, std::vector<std::int32_t>& out) const {

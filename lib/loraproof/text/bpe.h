@@ -6,6 +6,7 @@
 
 #include <array>
 #include <atomic>
+#include <bitset>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -82,6 +83,13 @@ class Bpe {
   void read_merges(TokenizerDocument& document);
   void use_bytes();
   void encode_part(std::string_view word, WordCache* cache, std::vector<std::int32_t>& out) const;
+  void encode_pieces(std::string_view word, WordCache& cache, std::vector<std::int32_t>& out) const;
+  /// May what stands before word[at] be encoded without what follows?
+  [[nodiscard]] bool may_cut(std::string_view word, std::size_t at) const;
+  [[nodiscard]] static std::size_t pair_of(char last, char first) {
+    return static_cast<std::size_t>(static_cast<unsigned char>(last)) << 8 |
+           static_cast<unsigned char>(first);
+  }
   void encode_unseen(std::string_view word, std::vector<std::int32_t>& out) const;
   void merge(std::string_view word, std::vector<std::int32_t>& out) const;
   void append_symbols(std::string_view word, std::vector<std::int32_t>& symbols) const;
@@ -97,11 +105,10 @@ class Bpe {
   bool fuse_unk_ = false;
   bool byte_fallback_ = false;
   std::int32_t unk_id_ = -1;
-  // Which merges cross from another character to U+2581: none but those after a byte of
-  // joins_space_mark_ (Gemma 3 has one such merge, ">" with "▁</").
-  bool cut_at_space_mark_ = false;
-  std::array<bool, 256> joins_space_mark_{};
-  std::size_t longest_word_ = 0;                // of a whole word in words_
+  bool cuts_ = false;             // a word may be cut where may_cut() says
+  bool space_mark_ = false;       // U+2581 is a token
+  std::bitset<256 * 256> joins_;  // pair_of() of the bytes between which some merge joins
+  std::size_t longest_word_ = 0;  // of a whole word in words_
   std::array<std::int32_t, 256> byte_ids_{};    // by raw byte (takes_bytes_) or of "<0xHH>"
   std::vector<MergeTable::Merge> byte_merges_;  // of two raw bytes; empty: some byte has no token
   std::array<std::int32_t, 128> ascii_ids_{};   // of one-character tokens, without takes_bytes_

@@ -279,10 +279,18 @@ TEST_CASE("merges across a space mark are those of tokenizers") {
   model["vocab"] = {{"▁", 0},   {"a", 1},     {"▁a", 2},     {"▁▁", 3},      {">", 4},
                     {">▁a", 5}, {"<unk>", 6}, {"<0x41>", 7}, {"<0x41>▁a", 8}};
   model["merges"] = {"▁ ▁", "▁ a", "> ▁a"};
-  const auto ids = [&](std::string_view text) {
-    return Tokenizer::from_json(file.dump(), "t.json").encode(text, false);
-  };
   using Ids = std::vector<std::int32_t>;
+  const auto ids = [&](std::string_view text) {
+    const Tokenizer tokenizer = Tokenizer::from_json(file.dump(), "t.json");
+    const Ids whole = tokenizer.encode(text, false);
+    WordCache cache;  // cuts words where no merge joins
+    for (int times = 0; times < 2; ++times) {
+      Ids cut;
+      tokenizer.encode(text, cache, cut);
+      CHECK(cut == whole);
+    }
+    return whole;
+  };
   model["unk_token"] = nullptr;  // unknown characters vanish, their neighbours meet
   CHECK(ids("▁X▁") == Ids{3});
   CHECK(ids(">X▁a") == Ids{5});
@@ -291,6 +299,11 @@ TEST_CASE("merges across a space mark are those of tokenizers") {
   CHECK(ids(">▁a▁a") == Ids{5, 2});
   CHECK(ids("a>▁a") == Ids{1, 5});
   CHECK(ids(">X▁a") == Ids{4, 6, 2});
+  CHECK(ids("aXa>>aa") == Ids{1, 6, 1, 4, 4, 1, 1});
+  CHECK(ids("aXXYa") == Ids{1, 6, 6, 6, 1});
+  model["fuse_unk"] = true;
+  CHECK(ids("aXXYa") == Ids{1, 6, 1});
+  model["fuse_unk"] = false;
   model["byte_fallback"] = true;
   model["merges"].push_back("<0x41> ▁a");
   CHECK(ids("A▁a") == Ids{8});
