@@ -94,6 +94,7 @@ SCHEMES = {
     "fp8": scaled(preset("FP8", strategy="channel"), "naive-quantized"),
     "fp8-tensor": scaled(preset("FP8"), "naive-quantized"),
     "fp8-w8a8": scaled(preset("FP8_DYNAMIC"), "float-quantized"),
+    "fp8-w8a8-static": scaled(preset("FP8"), "float-quantized"),
     "mxfp4": fp4(preset("MXFP4A16"), "mxfp4-pack-quantized", factor=False),
     "nvfp4": fp4(preset("NVFP4A16"), "nvfp4-pack-quantized", factor=True),
 } | {f"int4-g{group}{'-sym' * symmetric}": int4(group, symmetric)

@@ -65,7 +65,7 @@ RunCommand add_quantcheck(CLI::App& app) {
       ->check(CLI::IsMember({"off", "fast", "swap"}))
       ->capture_default_str();
   app.add_flag("--suggest", options.suggest,
-               "Find the layers to keep in 16 bit where a deployment is over its limit");
+               "Find the modules to keep in 16 bit where a deployment is over its limit");
   add_engine_flags(app, options.engine, flags->memory);
   add_policy_flags(app, options.policy);
   return [flags](commands::Context& context) {

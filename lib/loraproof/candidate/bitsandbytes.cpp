@@ -181,6 +181,7 @@ void read_four_bit(Reading& reading) {
 }
 
 void read_eight_bit(Reading& reading) {
+  const double threshold = reading.config().number_or("llm_int8_threshold", 6.0);
   for (const std::string& module : reading.modules_with("SCB")) {
     const TensorView& scale = reading.need(module + ".SCB", {DType::F32});
     const TensorView& codes = reading.need(module + ".weight", {DType::I8});
@@ -195,6 +196,9 @@ void read_eight_bit(Reading& reading) {
       reading.pass_over(*format);
     }
     Weight weight{.name = codes.name, .shape = codes.shape, .method = "bitsandbytes int8"};
+    weight.inputs = {
+        .activations = quant::Activations::Int8PerTokenAndOutliers,
+        .outlier = threshold > 0 ? threshold : std::numeric_limits<double>::infinity()};
     weight.decode = [&codes, &scale, in = codes.shape[1]](std::int64_t first, std::int64_t count,
                                                           float* out) {
       constexpr float kInverse = 7.874015718698502e-3f;  // 1/127 as bitsandbytes writes it

@@ -36,7 +36,25 @@ struct Scheme {
   std::int64_t block_rows = 0;
   std::int64_t block_columns = 0;
   bool symmetric = true;
+  quant::Activations activations = quant::Activations::None;
 };
+
+// Of input_activations: what deploy::quantised_inputs knows; others stay in 16 bit.
+quant::Activations activations_of(const JsonObject& inputs) {
+  const std::string type = inputs.string_or("type", "int");
+  const std::string strategy = inputs.string_or("strategy", "tensor");
+  if (inputs.integer_or("num_bits", 8) != 8 || !inputs.boolean_or("symmetric", true))
+    return quant::Activations::None;
+  const Json* dynamic = inputs.find("dynamic");
+  if (dynamic != nullptr && *dynamic == true) {
+    if (strategy == "group" && type == "float" && inputs.integer_or("group_size", 0) == 128)
+      return quant::Activations::E4m3PerGroup;
+    if (strategy != "token") return quant::Activations::None;
+    return type == "float" ? quant::Activations::E4m3PerToken : quant::Activations::Int8PerToken;
+  }
+  const bool is_static = strategy == "tensor" && type == "float";
+  return is_static ? quant::Activations::E4m3Static : quant::Activations::None;
+}
 
 Scheme scheme_of(const JsonObject& weights) {
   Scheme scheme;
@@ -69,7 +87,10 @@ std::vector<Scheme> schemes_of(const JsonObject& config) {
                          brief(value), "save the model again with a current compressed-tensors");
     }
     const JsonObject group = groups.object(name);
-    if (group.has("weights")) schemes.push_back(scheme_of(group.object("weights")));
+    if (!group.has("weights")) continue;
+    schemes.push_back(scheme_of(group.object("weights")));
+    if (group.has("input_activations"))
+      schemes.back().activations = activations_of(group.object("input_activations"));
   }
   return schemes;
 }
@@ -174,7 +195,7 @@ class CompressedReader {
     const bool is_mx = scale.dtype == DType::U8;
     const TensorView* zero = reading_.find(module + ".weight_zero_point");
     ScaledCodes matrix{.out = codes.shape[0], .in = codes.shape[1], .result = scale.dtype};
-    (void)choose(scale, matrix, [&](const Scheme& one) {
+    const Scheme& scheme = choose(scale, matrix, [&](const Scheme& one) {
       return one.bits == 8 && one.type == (is_float ? "float" : "int") &&
              one.symmetric == (zero == nullptr) && (!is_mx || one.group_size == 32);
     });
@@ -193,7 +214,8 @@ class CompressedReader {
       };
     }
     const char* kind = is_mx ? "mxfp8" : is_float ? "fp8" : "int8";
-    add(module, matrix, fmt::format("{} {}", kind, layout_name(matrix)), {&codes, &scale, zero});
+    add(module, matrix, fmt::format("{} {}", kind, layout_name(matrix)), {&codes, &scale, zero},
+        inputs_of(module, scheme));
   }
 
   // E2M1 codes, two a byte: NVFP4 or MXFP4.
@@ -310,12 +332,21 @@ class CompressedReader {
                        layout_name(matrix));
   }
 
+  quant::Inputs inputs_of(const std::string& module, const Scheme& scheme) const {
+    quant::Inputs inputs{.activations = scheme.activations};
+    const TensorView* scale = reading_.find(module + ".input_scale");
+    if (scheme.activations == quant::Activations::E4m3Static && scale != nullptr)
+      inputs.scale = float_at(*scale, 0);
+    return inputs;
+  }
+
   void add(const std::string& module, const ScaledCodes& matrix, const std::string& method,
-           std::initializer_list<const TensorView*> parts) {
+           std::initializer_list<const TensorView*> parts, const quant::Inputs& inputs = {}) {
     Weight weight{
         .name = module + ".weight",
         .shape = {matrix.out, matrix.in},
         .method = fmt::format("compressed-tensors {}{}", method, matrix.zero ? " asym" : "")};
+    weight.inputs = inputs;
     weight.decode = [matrix](std::int64_t first, std::int64_t count, float* out) {
       decode_scaled(matrix, first, count, out);
     };

@@ -29,6 +29,14 @@ std::optional<std::pair<std::int64_t, std::int64_t>> block_size(const JsonObject
   return std::pair((*block)[0].get<std::int64_t>(), (*block)[1].get<std::int64_t>());
 }
 
+// Dynamic scales are taken of groups of 128 where the weight has blocks (act_quant), else of the
+// whole input, which is not simulated.
+quant::Inputs inputs_of(const Reading& reading, const std::string& module, bool blocks) {
+  if (const TensorView* scale = reading.find(module + ".activation_scale"))
+    return {.activations = quant::Activations::E4m3Static, .scale = float_at(*scale, 0)};
+  return {.activations = blocks ? quant::Activations::E4m3PerGroup : quant::Activations::None};
+}
+
 }  // namespace
 
 void read_fp8(Reading& reading) {
@@ -62,6 +70,7 @@ void read_fp8(Reading& reading) {
     weight.decode = [matrix](std::int64_t first, std::int64_t count, float* out) {
       decode_scaled(matrix, first, count, out);
     };
+    weight.inputs = inputs_of(reading, module, block.has_value());
     reading.add(std::move(weight), {&codes, &scales});
   }
   for (const TensorView& view : reading.checkpoint().views()) {

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <fmt/format.h>
 
+#include "loraproof/candidate/gguf_names.h"
 #include "loraproof/candidate/reading.h"
 #include "loraproof/core/error.h"
 #include "loraproof/io/gguf.h"
@@ -28,31 +29,6 @@ constexpr std::array kArchitectures = {
     Architecture{"gemma2", false, true, true},  Architecture{"gemma3", false, true, true},
 };
 
-struct NamePair {
-  std::string_view gguf;
-  std::string_view hugging_face;
-};
-
-// Parts of a layer that are the same everywhere (gguf/tensor_mapping.py).
-constexpr std::array kLayerNames = {
-    NamePair{"attn_norm", "input_layernorm"},    NamePair{"attn_q", "self_attn.q_proj"},
-    NamePair{"attn_k", "self_attn.k_proj"},      NamePair{"attn_v", "self_attn.v_proj"},
-    NamePair{"attn_output", "self_attn.o_proj"}, NamePair{"attn_q_norm", "self_attn.q_norm"},
-    NamePair{"attn_k_norm", "self_attn.k_norm"}, NamePair{"ffn_gate", "mlp.gate_proj"},
-    NamePair{"ffn_up", "mlp.up_proj"},           NamePair{"ffn_down", "mlp.down_proj"},
-};
-constexpr std::array kTwoNorms = {NamePair{"ffn_norm", "post_attention_layernorm"}};
-constexpr std::array kFourNorms = {
-    NamePair{"post_attention_norm", "post_attention_layernorm"},
-    NamePair{"ffn_norm", "pre_feedforward_layernorm"},
-    NamePair{"post_ffw_norm", "post_feedforward_layernorm"},
-};
-
-std::string_view translated(std::span<const NamePair> pairs, std::string_view part) {
-  const auto found = std::ranges::find(pairs, part, &NamePair::gguf);
-  return found == pairs.end() ? std::string_view() : found->hugging_face;
-}
-
 const Architecture& architecture_of(const io::GgufFile& gguf, const GgufSummary& summary) {
   const auto found = std::ranges::find(kArchitectures, summary.architecture, &Architecture::name);
   if (found != kArchitectures.end()) return *found;
@@ -66,34 +42,6 @@ const Architecture& architecture_of(const io::GgufFile& gguf, const GgufSummary&
                      .expected = "one of " + names,
                      .found = brief(Json(summary.architecture)),
                      .hint = "pass the quantised model as a Hugging Face folder"});
-}
-
-// "blk.12.attn_q.weight" -> "model.layers.12.self_attn.q_proj.weight"; empty for an unknown name.
-std::string hugging_face_name(const Architecture& architecture, const GgufSummary& summary,
-                              std::string_view name) {
-  if (name == "token_embd.weight") return "model.embed_tokens.weight";
-  if (name == "output_norm.weight") return "model.norm.weight";
-  if (name == "output.weight") return "lm_head.weight";
-  if (name == "output.bias") return "lm_head.bias";
-  if (!name.starts_with("blk.")) return "";
-  std::int64_t layer = 0;
-  const std::string_view rest = name.substr(4);
-  const auto [end, failed] = std::from_chars(rest.data(), rest.data() + rest.size(), layer);
-  const auto digits = static_cast<std::size_t>(end - rest.data());
-  if (failed != std::errc() || layer < 0 || layer >= summary.num_hidden_layers ||
-      digits >= rest.size() || rest[digits] != '.') {
-    return "";
-  }
-  const std::string_view part = rest.substr(digits + 1);
-  const std::size_t dot = part.rfind('.');
-  if (dot == part.npos || (part.substr(dot) != ".weight" && part.substr(dot) != ".bias")) return "";
-  const std::string_view stem = part.substr(0, dot);
-  std::string_view found = translated(kLayerNames, stem);
-  if (found.empty()) {
-    found = architecture.four_norms ? translated(kFourNorms, stem) : translated(kTwoNorms, stem);
-  }
-  if (found.empty()) return "";
-  return fmt::format("model.layers.{}.{}{}", layer, found, part.substr(dot));
 }
 
 // Row of the file for row `row` of Hugging Face, within heads of `head` rows: their two halves are
@@ -141,7 +89,9 @@ class GgufReader {
 
   Weight weight(const io::GgufTensor& tensor) const {
     Weight result;
-    result.name = hugging_face_name(architecture_, summary_, tensor.name);
+    result.name = hugging_face_name(
+        {.layers = summary_.num_hidden_layers, .four_norms = architecture_.four_norms},
+        tensor.name);
     if (result.name.empty()) {
       throw error(tensor, "tensor has no place in this architecture",
                   fmt::format("a tensor of {} with {} layers", architecture_.name,

@@ -40,6 +40,10 @@ std::span<const std::int64_t> WeightSource::shape(std::string_view name) const {
 
 const std::string& WeightSource::method(std::string_view name) const { return weight(name).method; }
 
+const quant::Inputs& WeightSource::inputs(std::string_view name) const {
+  return weight(name).inputs;
+}
+
 std::uint64_t WeightSource::stored_bytes(std::string_view name) const {
   std::uint64_t sum = 0;
   for (const StoredBytes& one : weight(name).stored) sum += one.bytes.size();

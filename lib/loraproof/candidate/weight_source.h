@@ -18,6 +18,7 @@
 #include "loraproof/candidate/gguf_summary.h"
 #include "loraproof/core/file.h"
 #include "loraproof/core/json.h"
+#include "loraproof/quant/inputs.h"
 
 namespace loraproof::candidate {
 
@@ -33,6 +34,7 @@ struct Weight {
   std::vector<std::int64_t> shape;  ///< As Hugging Face has it: [out, in] of a linear layer.
   std::string method;               ///< "gptq int4 g128", "q4_K", "bf16"
   std::vector<StoredBytes> stored;  ///< Codes, scales and all else that belongs to it.
+  quant::Inputs inputs = {};        ///< What the library does to the layer's inputs.
   /// Decodes rows first to first + count - 1 into count · shape.back() values. Thread-safe.
   std::function<void(std::int64_t first, std::int64_t count, float* out)> decode;
 };
@@ -57,6 +59,7 @@ class WeightSource {
   [[nodiscard]] std::span<const std::int64_t> shape(std::string_view name) const;
   [[nodiscard]] std::uint64_t stored_bytes(std::string_view name) const;
   [[nodiscard]] const std::string& method(std::string_view name) const;
+  [[nodiscard]] const quant::Inputs& inputs(std::string_view name) const;
   /// Rows of shape.back() values; a vector is one row, more dimensions are folded into rows.
   [[nodiscard]] std::int64_t row_count(std::string_view name) const;
   [[nodiscard]] std::int64_t row_length(std::string_view name) const;

@@ -62,8 +62,10 @@ QuantLanes::QuantLanes(const GoldenJob& job, const QuantLaneOptions& options)
       cast_(cast(patches_, options.adapter_dtype)) {
   const deploy::Deployment* trained =
       options.trained_on == nullptr ? nullptr : make(Order::QuantisedBase, options.trained_on, {});
+  inputs_.emplace(trained);
   add({.order = Order::QuantisedBase, .deployment = trained}, patches_);
   lanes_.back().lane.name = "reference";
+  lanes_.back().lane.variant = &*inputs_;
   add({.deployment = trained, .against = kBaseLane}, {});
   for (const quant::Scheme* scheme : options.schemes) add_scheme(*scheme, options.orders);
   for (const CandidateInput& candidate : options.candidates) add_candidate(candidate);
@@ -81,7 +83,8 @@ const deploy::Deployment* QuantLanes::make(Order order, const quant::Scheme* sch
                                  .scheme = scheme,
                                  .patches = &cast_,
                                  .modules = &job_.session.base.modules,
-                                 .stored = stored_type(job_.session.base.checkpoint)};
+                                 .stored = stored_type(job_.session.base.checkpoint),
+                                 .inputs = inputs_ ? &*inputs_ : nullptr};
   if (!keep.empty()) {
     made.skips = [&keep, scheme](const std::string& module) {
       return quant::skips_by_default(*scheme, module) || is_kept(keep, module);
@@ -109,7 +112,7 @@ void QuantLanes::add_order(Order order, const quant::Scheme* scheme,
 }
 
 void QuantLanes::add_candidate(const CandidateInput& candidate) {
-  const deploy::CandidateWeights* weights = &candidates_.emplace_back(*candidate.source);
+  const deploy::CandidateWeights* weights = &candidates_.emplace_back(*candidate.source, &*inputs_);
   if (candidate.merged) {
     add({.candidate = candidate.name, .order = Order::MergedThenQuantised, .deployment = weights},
         {});

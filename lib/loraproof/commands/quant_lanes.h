@@ -13,6 +13,7 @@
 #include "loraproof/commands/golden_job.h"
 #include "loraproof/deploy/candidate_weights.h"
 #include "loraproof/deploy/deployment.h"
+#include "loraproof/deploy/layer_inputs.h"
 #include "loraproof/engine/lane.h"
 #include "loraproof/golden/lane_divergence.h"
 #include "loraproof/quant/scheme.h"
@@ -61,6 +62,8 @@ class QuantLanes {
 
   [[nodiscard]] const std::deque<QuantLane>& lanes() const { return lanes_; }
   [[nodiscard]] std::vector<golden::ComparedLane> compared() const;
+  /// The first sweep is over: what the reference's layers get to see is known.
+  void stop_looking() { inputs_->stop(); }
 
  private:
   /// `keep`: modules in 16 bit beside the library's own; outlives the deployment.
@@ -78,6 +81,7 @@ class QuantLanes {
   adapter::PatchSet patches_;  // of the adapter as it is
   adapter::PatchSet cast_;     // as a server casts it
   std::deque<deploy::Deployment> deployments_;
+  std::optional<deploy::LayerInputs> inputs_;  // of the reference
   std::deque<deploy::CandidateWeights> candidates_;
   std::deque<QuantLane> lanes_;
 };

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <span>
 
 #include "loraproof/report/numbers.h"
 
@@ -31,13 +32,6 @@ deploy::WeightDamage total_damage(const QuantLane& lane) {
   return total;
 }
 
-constexpr std::string_view kInputsNote =
-    "; the inputs of its layers, which the scheme quantises as well, were left as they are";
-
-bool quantises_inputs(const QuantLane& lane) {
-  return lane.scheme != nullptr && lane.scheme->activations != quant::Activations::None;
-}
-
 Measure kld(const LaneFigures& lane, double floor) {
   stats::Mean beyond = lane.answers.kld;
   beyond.value = std::max(0.0, beyond.value - floor);
@@ -48,13 +42,12 @@ Measure kld(const LaneFigures& lane, double floor) {
       .interval = interval_of(beyond, 0),
       .n = lane.answers.prompts,
       .message = fmt::format(
-          "mean KLD(reference || {}) over {} answer tokens, beyond the noise of {}{}; PPL ratio "
-          "{}{}",
+          "mean KLD(reference || {}) over {} answer tokens, beyond the noise of {}{}; PPL ratio {}",
           lane.lane->name(), lane.answers.tokens, format_number(floor),
           lane.own ? fmt::format("; the base alone has {} on the same tokens",
                                  format_number(lane.answers.kld.value - lane.own->value))
                    : "",
-          format_number(lane.answers.ppl_ratio()), quantises_inputs(*lane.lane) ? kInputsNote : ""),
+          format_number(lane.answers.ppl_ratio())),
       .hint =
           "deploy in a higher precision, or keep the modules that cost most in 16 bit "
           "(--keep; metrics.layers ranks them)"};
@@ -207,11 +200,12 @@ report::Measure mixed_precision_measure(const QuantLane& lane, const MixedPrecis
                   .subject = lane.name(),
                   .value = std::max(0.0, mixed.kld - floor),
                   .outcome = mixed.within ? Outcome::Pass : Outcome::Fail};
-  std::vector<std::int64_t> layers = mixed.kept;
-  std::ranges::sort(layers);
-  measure.message = fmt::format("with layers {} in 16 bit ({} bytes more) the mean KLD is {}{}",
-                                fmt::join(layers, ", "), mixed.more_bytes, format_number(mixed.kld),
-                                mixed.within ? "" : ", still over the limit");
+  constexpr std::size_t kNamed = 4;
+  const std::span first(mixed.kept.data(), std::min(kNamed, mixed.kept.size()));
+  measure.message = fmt::format(
+      "with {} modules in 16 bit ({}{}; {} bytes more) the mean KLD is {}{}", mixed.kept.size(),
+      fmt::join(first, ", "), mixed.kept.size() > kNamed ? "... in metrics.mixed_precision" : "",
+      mixed.more_bytes, format_number(mixed.kld), mixed.within ? "" : ", still over the limit");
   measure.hint = mixed.within ? "" : "take a scheme with more bits";
   return measure;
 }
@@ -249,14 +243,32 @@ report::Table schemes_table(const std::vector<LaneFigures>& lanes,
 
 report::Table layers_table(const Blame& blame) {
   constexpr std::size_t kMost = 8;
-  report::Table table{.title = fmt::format("layers of {}, the worst first", blame.lane->name()),
-                      .columns = {"layer", "change of its own output", "KLD alone"},
-                      .rows = {}};
+  report::Table table{
+      .title = fmt::format("layers of {}, the worst first", blame.lane->name()),
+      .columns = {"layer", "change of its own output", "KLD alone", "KLD without it"},
+      .rows = {}};
   const std::vector<std::size_t> ranking = blame.ranking();
   for (std::size_t i = 0; i < std::min(kMost, ranking.size()); ++i) {
     const LayerBlame& layer = blame.layers[ranking[i]];
     table.rows.push_back({std::to_string(layer.layer), format_number(layer.estimate),
-                          layer.swap ? format_number(*layer.swap) : "-"});
+                          layer.swap ? format_number(*layer.swap) : "-",
+                          layer.left_out ? format_number(*layer.left_out) : "-"});
+  }
+  return table;
+}
+
+report::Table modules_table(const Blame& blame) {
+  constexpr std::size_t kMost = 8;
+  report::Table table{.title = fmt::format("modules of {}, in the order to keep them in 16 bit",
+                                           blame.lane->name()),
+                      .columns = {"module", "change of its own output", "KLD alone", "MB more"},
+                      .rows = {}};
+  const std::vector<std::size_t> ranking = blame.module_ranking();
+  for (std::size_t i = 0; i < std::min(kMost, ranking.size()); ++i) {
+    const ModuleBlame& module = blame.modules[ranking[i]];
+    table.rows.push_back({module.module, format_number(module.estimate),
+                          module.swap ? format_number(*module.swap) : "-",
+                          fmt::format("{:.2f}", static_cast<double>(module.more_bytes) / 1e6)});
   }
   return table;
 }
@@ -301,7 +313,13 @@ Json quant_module_metrics(const LaneFigures& lane) {
                     {"deployment", deploy::name_of(*lane.lane->order)},
                     {"rho", number(damage.change.survival())},
                     {"noise", number(damage.change.noise())},
+                    {"rho_inputs", number(damage.weighted.survival())},
+                    {"noise_inputs", number(damage.weighted.noise())},
+                    {"output_error", number(damage.output_error())},
+                    {"blame", nullptr},
                     {"sqnr_db", number(damage.sqnr())},
+                    {"outlier_channels", damage.outlier_channels},
+                    {"largest_input", number(damage.largest_input)},
                     {"bytes", damage.bytes},
                     {"clipped", damage.tally.clipped},
                     {"overflowed", damage.tally.overflowed}});

@@ -44,7 +44,7 @@ struct LaneFigures {
 
 /// quant.blame: the layers that cost most.
 [[nodiscard]] report::Measure blame_measure(const Blame& blame);
-/// quant.mixed_precision: the layers to keep in 16 bit.
+/// quant.mixed_precision: the modules to keep in 16 bit.
 [[nodiscard]] report::Measure mixed_precision_measure(const QuantLane& lane,
                                                       const MixedPrecision& mixed, double floor);
 
@@ -52,9 +52,11 @@ struct LaneFigures {
 [[nodiscard]] report::Table schemes_table(const std::vector<LaneFigures>& lanes,
                                           const std::vector<report::Check>& checks);
 [[nodiscard]] report::Table layers_table(const Blame& blame);
+[[nodiscard]] report::Table modules_table(const Blame& blame);
 
 [[nodiscard]] Json scheme_metrics(const LaneFigures& lane);
-/// Per module of a deployment: rho, noise, SQNR, bytes, what was clipped.
+/// Per module of a deployment: rho, noise, the same weighted by inputs, SQNR, bytes, what was
+/// clipped, outlier channels of its inputs.
 [[nodiscard]] Json quant_module_metrics(const LaneFigures& lane);
 
 }  // namespace loraproof::commands

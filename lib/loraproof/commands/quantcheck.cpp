@@ -95,8 +95,9 @@ class Quantchecker {
     reference_ =
         live_reference({.job = job_, .text = text, .prompt_ids = prompt_ids, .tool = report_.tool},
                        store, context_.progress);
-    const QuantLanes lanes(job_, lane_options_);
+    QuantLanes lanes(job_, lane_options_);
     std::vector<LaneFigures> figures = sweep(lanes, store);
+    lanes.stop_looking();
     for (LaneFigures& lane : figures)
       if (lane.gated) answer(lane, text, store);
     for (const LaneFigures& lane : figures) {
@@ -222,13 +223,27 @@ class Quantchecker {
       for (Json& row : blame_metrics(one)) rows.push_back(std::move(row));
       if (one.correlation)
         correlations.push_back({{"lane", one.lane->name()}, {"spearman", *one.correlation}});
+      add_module_blame(one);
       judge({blame_measure(one)});
       report_.tables.push_back(layers_table(one));
+      report_.tables.push_back(modules_table(one));
       if (options_.suggest) mixed.push_back(suggest(blaming, one, figures));
     }
     report_.metrics["layers"] = std::move(rows);
     if (!correlations.empty()) report_.metrics["estimate_against_swap"] = std::move(correlations);
     if (options_.suggest) report_.metrics["mixed_precision"] = std::move(mixed);
+  }
+
+  // --blame's ranking of one deployment's modules goes beside what happened to their weights.
+  void add_module_blame(const Blame& blame) {
+    for (Json& row : report_.metrics["modules"]) {
+      if (row["scheme"] != blame.lane->scheme_name() ||
+          row["deployment"] != deploy::name_of(*blame.lane->order))
+        continue;
+      const auto found =
+          std::ranges::find(blame.modules, row["module"].get<std::string>(), &ModuleBlame::module);
+      if (found != blame.modules.end() && found->swap) row["blame"] = *found->swap;
+    }
   }
 
   Json suggest(QuantBlame& blaming, const Blame& blame, const std::vector<LaneFigures>& figures) {
@@ -239,7 +254,7 @@ class Quantchecker {
     if (whole->answers.kld.value <= limit) {
       return {{"scheme", blame.lane->scheme_name()},
               {"deployment", deploy::name_of(*blame.lane->order)},
-              {"layers", Json::array()},
+              {"modules", Json::array()},
               {"kld_mean", whole->answers.kld.value},
               {"within_limit", true},
               {"more_bytes", 0}};

@@ -93,16 +93,14 @@ nn::LinearWeights CandidateWeights::make(const std::string& module,
   const at::Tensor weight = decoded(source_, name);
   if (!is_recorded(module)) {
     const at::Tensor before = base.weight.to(at::kCPU, at::kFloat);
-    const at::Tensor error = (weight - before).reshape(-1);
-    const at::Tensor flat = before.reshape(-1);
-    const double error2 = at::dot(error, error).item<double>();
-    record(module, {.change = {.elements = weight.numel(),
-                               .actual2 = error2,
-                               .base2 = at::dot(flat, flat).item<double>()},
-                    .error2 = error2,
-                    .bytes = source_.stored_bytes(name)});
+    WeightDamage damage{.bytes = source_.stored_bytes(name)};
+    add_sums(damage, before, {}, weight - before,
+             inputs_ == nullptr ? nullptr : inputs_->find(module));
+    damage.error2 = damage.change.actual2;
+    record(module, damage);
   }
-  return {weight.to(base.weight.options()), bias_of(module, base)};
+  return {weight.to(base.weight.options()), bias_of(module, base),
+          rounding_of(source_.inputs(name), module, inputs_)};
 }
 
 at::Tensor CandidateWeights::bias_of(const std::string& module,

@@ -19,7 +19,10 @@ void expect_same_model(const candidate::WeightSource& source, const io::Checkpoi
 /// Norms stay the base's (expect_same_model). `source` outlives this.
 class CandidateWeights : public RecordedVariant {
  public:
-  explicit CandidateWeights(const candidate::WeightSource& source) : source_(source) {}
+  /// `inputs`: of the reference, which runs before; may be null.
+  explicit CandidateWeights(const candidate::WeightSource& source,
+                            const LayerInputs* inputs = nullptr)
+      : source_(source), inputs_(inputs) {}
 
   [[nodiscard]] bool changes(const std::string& module) const override;
   [[nodiscard]] at::Tensor embedding(const at::Tensor& ids, const at::Tensor& rows) const override;
@@ -32,6 +35,7 @@ class CandidateWeights : public RecordedVariant {
   [[nodiscard]] std::string stored(const std::string& module) const;
 
   const candidate::WeightSource& source_;
+  const LayerInputs* inputs_;
 };
 
 }  // namespace loraproof::deploy

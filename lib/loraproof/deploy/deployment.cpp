@@ -5,17 +5,10 @@
 
 #include "loraproof/core/error.h"
 #include "loraproof/deploy/merged_weight.h"
+#include "loraproof/deploy/quantised_inputs.h"
 #include "loraproof/deploy/simulate.h"
 
 namespace loraproof::deploy {
-namespace {
-
-double product_sum(const at::Tensor& a, const at::Tensor& b) {
-  return at::dot(a.reshape(-1), b.reshape(-1)).item<double>();
-}
-
-}  // namespace
-
 std::string_view name_of(Order order) {
   switch (order) {
     case Order::QuantisedBase: return "A";
@@ -87,7 +80,13 @@ nn::LinearWeights Deployment::make(const std::string& module, const nn::LinearWe
   }
   measure(module, stored, now.weight, damage);
   return {now.weight.to(base.weight.options()),
-          now.bias.defined() ? now.bias.to(base.weight.options()) : now.bias};
+          now.bias.defined() ? now.bias.to(base.weight.options()) : now.bias,
+          rounding_of(inputs_of(module), module, options_.inputs)};
+}
+
+quant::Inputs Deployment::inputs_of(const std::string& module) const {
+  const bool in_16_bit = options_.order == Order::MergedOntoTrained || !quantises(module);
+  return {.activations = in_16_bit ? quant::Activations::None : options_.scheme->activations};
 }
 
 at::Tensor Deployment::quantised(const std::string& module, const at::Tensor& weight,
@@ -104,8 +103,7 @@ at::Tensor Deployment::quantised(const std::string& module, const at::Tensor& we
   damage.bytes = made.bytes;
   damage.tally = made.tally;
   const at::Tensor before = weight.to(at::kFloat), after = made.weight.to(at::kFloat);
-  const at::Tensor error = after - before;
-  damage.error2 = product_sum(error, error);
+  damage.error2 = (after - before).square().sum().item<double>();
   return made.weight;
 }
 
@@ -113,18 +111,14 @@ void Deployment::measure(const std::string& module, const nn::LinearWeights& sto
                          const at::Tensor& deployed, WeightDamage damage) const {
   if (is_recorded(module)) return;
   const at::Tensor w = stored.weight.to(at::kFloat);
-  at::Tensor actual = deployed.to(at::kFloat) - w;
-  merge::MergeSums& sums = damage.change;
-  sums.elements = w.numel();
-  sums.base2 = product_sum(w, w);
+  at::Tensor intended, actual = deployed.to(at::kFloat) - w;
   if (damage.bytes == 0) damage.bytes = stored.weight.nbytes();
   if (const adapter::ModulePatch* patch = patch_of(module); patch != nullptr) {
-    const at::Tensor intended = merged_weight(stored, *patch, at::kFloat).weight - w;
+    intended = merged_weight(stored, *patch, at::kFloat).weight - w;
     if (options_.order == Order::QuantisedBase) actual += intended;
-    sums.intended2 = product_sum(intended, intended);
-    sums.survived = product_sum(actual, intended);
   }
-  sums.actual2 = product_sum(actual, actual);
+  add_sums(damage, w, intended, actual,
+           options_.inputs == nullptr ? nullptr : options_.inputs->find(module));
   record(module, damage);
 }
 

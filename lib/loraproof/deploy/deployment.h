@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "loraproof/adapter/patch.h"
+#include "loraproof/deploy/layer_inputs.h"
 #include "loraproof/deploy/recorded_variant.h"
 #include "loraproof/quant/scheme.h"
 
@@ -32,6 +33,7 @@ struct DeploymentOptions {
   const adapter::PatchSet* patches = nullptr;  ///< null: the base alone
   const adapter::BaseModules* modules = nullptr;
   at::ScalarType stored = at::kBFloat16;  ///< type of the weights in the checkpoint
+  const LayerInputs* inputs = nullptr;    ///< of the reference, which runs before; may be null
   /// Modules that stay in 16 bit; empty: the library's defaults.
   std::function<bool(const std::string&)> skips = {};
 };
@@ -57,6 +59,7 @@ class Deployment : public RecordedVariant {
   /// In the type that the library computes with.
   [[nodiscard]] at::Tensor quantised(const std::string& module, const at::Tensor& weight,
                                      WeightDamage& damage) const;
+  [[nodiscard]] quant::Inputs inputs_of(const std::string& module) const;
   void measure(const std::string& module, const nn::LinearWeights& stored,
                const at::Tensor& deployed, WeightDamage damage) const;
 

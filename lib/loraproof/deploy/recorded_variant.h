@@ -2,28 +2,13 @@
 // A variant of the base that remembers what it did to each weight.
 #pragma once
 
-#include <cstdint>
 #include <map>
 #include <string>
 
+#include "loraproof/deploy/weight_damage.h"
 #include "loraproof/engine/weight_variant.h"
-#include "loraproof/merge/low_rank.h"
-#include "loraproof/quant/quantiser.h"
 
 namespace loraproof::deploy {
-
-/// What happened to one weight. Sums run in f32.
-struct WeightDamage {
-  /// Of the intended change D and the deployed one E = deployed weight - W; survival() is rho.
-  merge::MergeSums change;
-  double error2 = 0;  ///< squares of what quantising alone changed
-  std::uint64_t bytes = 0;
-  quant::Tally tally;
-
-  WeightDamage& operator+=(const WeightDamage& other);
-  /// Of quantising, in dB: 10 log10(<W,W> / error2); infinite without an error.
-  [[nodiscard]] double sqnr() const;
-};
 
 /// Makes weights as they are asked for; remembers the damage to each module from the first time.
 /// Used from one thread.

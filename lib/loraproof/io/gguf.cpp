@@ -100,7 +100,8 @@ class Reader {
  private:
   [[nodiscard]] Error error(std::string message, std::string where, std::string expected,
                             std::string found, std::string hint = "") const {
-    return input_error({.message = std::move(message),
+    return input_error({.id = "gguf.malformed",
+                        .message = std::move(message),
                         .file = std::string(file_),
                         .where = std::move(where),
                         .expected = std::move(expected),
@@ -132,7 +133,8 @@ class Reader {
       if (!bytes_.empty()) {
         found = quoted(text_at(bytes_.first(std::min<std::size_t>(bytes_.size(), 4))));
       }
-      throw error("not a GGUF file", "", "the bytes \"GGUF\" at its start", found);
+      throw error("not a GGUF file", "", "the bytes \"GGUF\" at its start", found,
+                  "copy or download the file again; a model folder is passed without .gguf");
     }
     at_ = 4;
     const auto version = number<std::uint32_t>("version");

@@ -102,18 +102,19 @@ at::Tensor base_linear(const at::Tensor& x, const at::Tensor& weight, const at::
 
 at::Tensor linear(const at::Tensor& x, const LinearWeights& weights,
                   const adapter::ModulePatch* patch) {
-  if (patch == nullptr) return base_linear(x, weights.weight, weights.bias);
+  const at::Tensor of_base = weights.inputs ? weights.inputs(x) : x;
+  if (patch == nullptr) return base_linear(of_base, weights.weight, weights.bias);
   const at::Tensor& weight = patch->weight.defined() ? patch->weight : weights.weight;
   const at::Tensor& bias = patch->bias.defined() ? patch->bias : weights.bias;
   const bool plain_lora = patch->has_lora() && !patch->magnitude.defined();
   if (plain_lora && x.device().is_cpu() && x.scalar_type() == at::kBFloat16 && is_rows(x)) {
     const LowRankPath lora(x, *patch);
-    if (takes_row_product(x, weight)) return rows_linear(x, weight, bias, &lora.path);
-    const at::Tensor result = at::linear(x, weight, bias);
+    if (takes_row_product(of_base, weight)) return rows_linear(of_base, weight, bias, &lora.path);
+    const at::Tensor result = at::linear(of_base, weight, bias);
     add_low_rank(lora.path, writable(result));
     return result;
   }
-  at::Tensor result = base_linear(x, weight, bias);
+  at::Tensor result = base_linear(of_base, weight, bias);
   if (!patch->has_lora()) return result;
 
   const at::Tensor delta = low_rank(x.to(at::kFloat), *patch);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <functional>
 
 #include "loraproof/adapter/patch.h"
 
@@ -14,6 +15,9 @@ namespace loraproof::nn {
 struct LinearWeights {
   at::Tensor weight;  ///< [O, I] in the compute type
   at::Tensor bias;    ///< [O] in the compute type, or undefined
+  /// What the weight is multiplied with instead of x [N, I]: quantised inputs. Empty: x. An adapter
+  /// beside the weight sees x, as servers have it.
+  std::function<at::Tensor(const at::Tensor& x)> inputs = {};
 };
 
 /// x [N, I] in the compute type -> [N, O] in the compute type. `patch` may be null; its tensors

@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "loraproof/quant/inputs.h"
 #include "loraproof/quant/quantiser.h"
 
 namespace loraproof::quant {
@@ -16,15 +17,6 @@ enum class Skips {
                         ///< experts
   RoutersAndPositions,  ///< llama.cpp: all matrices but routers of experts and position embeddings
   Nothing               ///< every matrix
-};
-
-/// What is done to the inputs of a quantised layer when it runs. Simulated weights do not have it.
-enum class Activations {
-  None,                     ///< computed in 16 or 32 bits
-  Int8PerToken,             ///< each token's row by its largest magnitude / 127 or 127.5
-  Int8PerTokenAndOutliers,  ///< LLM.int8(): columns with an input of 6 or more stay in F16
-  E4m3PerToken,             ///< each token's row by its largest magnitude / 448
-  E4m3PerGroup              ///< of 128 columns
 };
 
 struct Scheme {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hand-packed bitsandbytes weights, and what is wrong with broken ones. Real ones:
 // tests/live/candidate_live.py.
+#include <cmath>
 #include <cstdint>
 #include <numeric>
 #include <string>
@@ -86,6 +87,9 @@ TEST_CASE("bitsandbytes 8 bit by hand") {
   CHECK(values[1] == Approx(-2.0));
   CHECK(values[2] == 0);
   CHECK(values[3] == Approx(4.0 / 127));
+  CHECK(folder.open().inputs("m.weight").outlier == 6);
+  folder.quantisation()["llm_int8_threshold"] = 0.0;
+  CHECK(std::isinf(folder.open().inputs("m.weight").outlier));
   folder.tensor("m.weight_format", DType::U8, {}, std::vector<std::uint8_t>{1});
   CHECK(folder.refusal() ==
         "m.weight_format: layout of an 8-bit weight that is not read: expected 0 (rows), found "

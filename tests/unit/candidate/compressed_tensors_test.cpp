@@ -94,6 +94,27 @@ TEST_CASE("codes that straddle words") {
   for (std::size_t i = 0; i < 16; ++i) CHECK(values[i] == static_cast<float>(i) - 16);
 }
 
+TEST_CASE("what is done to inputs is in the configuration, and a static scale in the file") {
+  using loraproof::quant::Activations;
+  const auto activations = [](const Json& inputs) {
+    CheckpointFolder folder = bytes(int8_channel());
+    folder.quantisation()["config_groups"]["group_0"]["input_activations"] = inputs;
+    folder.tensor("m.input_scale", DType::F32, {1}, std::vector<float>{0.25f});
+    return folder.open().inputs("m.weight");
+  };
+  CHECK(activations(nullptr).activations == Activations::None);
+  const Json token = {{"num_bits", 8}, {"type", "int"}, {"strategy", "token"}, {"dynamic", true}};
+  CHECK(activations(token).activations == Activations::Int8PerToken);
+  Json other = token;
+  other["type"] = "float";
+  CHECK(activations(other).activations == Activations::E4m3PerToken);
+  other["num_bits"] = 4;
+  CHECK(activations(other).activations == Activations::None);
+  const Json fixed = {{"num_bits", 8}, {"type", "float"}, {"strategy", "tensor"}};
+  CHECK(activations(fixed).activations == Activations::E4m3Static);
+  CHECK(activations(fixed).scale == 0.25);
+}
+
 TEST_CASE("int8 by channel, by tensor and with zeros") {
   CheckpointFolder folder = bytes(int8_channel());
   CHECK(values_of(folder.open(), "m.weight") == std::vector<float>{-64, 63.5f, 4, -4});

@@ -28,6 +28,7 @@ TEST_CASE("fp8 blocks that are cut short at the edges") {
   CheckpointFolder folder = blocks();
   const auto source = folder.open();
   CHECK(source.method("m.weight") == "fp8 block 2x2");
+  CHECK(source.inputs("m.weight").activations == loraproof::quant::Activations::E4m3PerGroup);
   CHECK(values_of(source, "m.weight") == std::vector<float>{1, 1, 2, 1, 1, 2, 3, 3, 4});
 }
 

@@ -135,6 +135,46 @@ TEST_CASE("damage: what survives, what is added, what it costs") {
   CHECK(damage.sqnr() > 15);
 }
 
+TEST_CASE("damage is weighted by what the reference's layers see") {
+  const Case one(at::kFloat);
+  LayerInputs inputs(nullptr);
+  const at::Tensor x =
+      random({32, 64}, 1) * at::linspace(0.1, 4, 64, at::TensorOptions(at::kFloat));
+  (void)inputs.linear(kModule, one.base).inputs(x);
+  const Deployment quantised({.order = Order::QuantisedBase,
+                              .scheme = &quant::find_scheme("nf4"),
+                              .patches = &one.patches,
+                              .modules = &one.modules,
+                              .stored = at::kFloat,
+                              .inputs = &inputs});
+  const nn::LinearWeights made = quantised.linear(kModule, one.base);
+  CHECK_FALSE(made.inputs);  // nf4 leaves inputs as they are
+  const WeightDamage& damage = quantised.damage().at(kModule);
+  const at::Tensor m = x.to(at::kDouble).square().mean(0);
+  const at::Tensor d = one.sum(one.base.weight) - one.base.weight.to(at::kDouble);
+  const at::Tensor off = made.weight.to(at::kDouble) - one.base.weight.to(at::kDouble);
+  const at::Tensor e = off + d;
+  CHECK(damage.weighted.survival() ==
+        Approx(((e * d * m).sum() / (d * d * m).sum()).item<double>()).epsilon(1e-4));
+  const at::Tensor w = one.base.weight.to(at::kDouble);
+  CHECK(damage.output_error() ==
+        Approx(((off * off * m).sum() / (w * w * m).sum()).item<double>()).epsilon(1e-3));
+  CHECK(damage.outlier_channels > 0);
+  CHECK(damage.largest_input == x.abs().max().item<double>());
+}
+
+TEST_CASE("a scheme's inputs are quantised where its weights are") {
+  const Case one(at::kFloat);
+  const at::Tensor x = random({3, 64}, 1);
+  for (const Order order : {Order::QuantisedBase, Order::MergedThenQuantised}) {
+    const nn::LinearWeights made = one.deployment(order, "int8-w8a8").linear(kModule, one.base);
+    REQUIRE(made.inputs);
+    CHECK_FALSE(at::equal(made.inputs(x), x));
+  }
+  CHECK_FALSE(
+      one.deployment(Order::MergedOntoTrained, "int8-w8a8").linear(kModule, one.base).inputs);
+}
+
 TEST_CASE("a matrix that a scheme refuses is named") {
   Case one(at::kBFloat16);
   one.base.weight = one.base.weight.narrow(1, 0, 48);

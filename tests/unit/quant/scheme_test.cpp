@@ -26,6 +26,7 @@ std::string_view text_of(Activations activations) {
     case Activations::Int8PerToken: return "int8";
     case Activations::Int8PerTokenAndOutliers: return "int8, outliers F16";
     case Activations::E4m3PerToken: return "E4M3";
+    case Activations::E4m3Static: return "E4M3, one scale";
     case Activations::E4m3PerGroup: return "E4M3, groups of 128";
     case Activations::None: break;
   }
