@@ -66,6 +66,9 @@ RunCommand add_quantcheck(CLI::App& app) {
       ->capture_default_str();
   app.add_flag("--suggest", options.suggest,
                "Find the modules to keep in 16 bit where a deployment is over its limit");
+  app.add_option("--write", options.write,
+                 "Write the one gated deployment as a model folder, its weights dequantised")
+      ->type_name("DIR");
   add_engine_flags(app, options.engine, flags->memory);
   add_policy_flags(app, options.policy);
   return [flags](commands::Context& context) {

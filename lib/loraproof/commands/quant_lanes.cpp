@@ -96,6 +96,7 @@ const deploy::Deployment* QuantLanes::make(Order order, const quant::Scheme* sch
 void QuantLanes::add_scheme(const quant::Scheme& scheme, const std::vector<Order>& orders) {
   // The base alone and A have the same weights.
   const deploy::Deployment* quantised = make(Order::QuantisedBase, &scheme, options_.keep);
+  quantised->expect_shapes();
   const std::size_t base_alone = lanes_.size();
   add({.scheme = &scheme, .deployment = quantised, .against = kBaseLane}, {});
   for (const Order order : orders) {
@@ -107,7 +108,11 @@ void QuantLanes::add_scheme(const quant::Scheme& scheme, const std::vector<Order
 
 void QuantLanes::add_order(Order order, const quant::Scheme* scheme,
                            const deploy::Deployment* deployment, std::size_t base_alone) {
-  add({.scheme = scheme, .order = order, .deployment = deployment, .base_alone = base_alone},
+  add({.scheme = scheme,
+       .order = order,
+       .deployment = deployment,
+       .simulated = deployment,
+       .base_alone = base_alone},
       deployment->patches_beside());
 }
 

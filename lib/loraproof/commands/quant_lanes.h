@@ -26,6 +26,7 @@ struct QuantLane {
   std::optional<deploy::Order> order = {};  ///< nothing: the base alone
   engine::Lane lane = {};
   const deploy::RecordedVariant* deployment = nullptr;  ///< null: weights as stored
+  const deploy::Deployment* simulated = nullptr;        ///< the same; null for a candidate
   std::size_t against = 0;     ///< place of the lane that it is compared with
   std::size_t base_alone = 0;  ///< place of the same scheme's lane without the adapter; 0: none
 

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <algorithm>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <map>
 #include <utility>
 
@@ -17,6 +18,8 @@
 #include "loraproof/commands/quant_lanes.h"
 #include "loraproof/commands/quant_measures.h"
 #include "loraproof/core/error.h"
+#include "loraproof/core/file.h"
+#include "loraproof/deploy/write_checkpoint.h"
 
 namespace loraproof::commands {
 namespace {
@@ -51,6 +54,16 @@ QuantLaneOptions lane_options(const QuantcheckOptions& options) {
     throw usage_error({.id = "quantcheck.nothing",
                        .message = "nothing to check",
                        .expected = "--scheme, --candidate or --candidate-merged"});
+  }
+  const bool one = made.schemes.size() == 1 && options.gated.size() == 1;
+  if (!options.write.empty() && (!one || options.gated.front() == "C")) {
+    throw usage_error({.id = "quantcheck.write",
+                       .message = "a folder holds one deployment",
+                       .where = "--write",
+                       .expected = "one --scheme, and one of A, B, D in --gate",
+                       .found = fmt::format("{} and {}", fmt::join(options.schemes, ","),
+                                            fmt::join(options.gated, ",")),
+                       .hint = "loraproof merge writes C"});
   }
   const auto open = [&](const std::string& path, bool merged) {
     made.candidates.push_back(
@@ -89,13 +102,18 @@ class Quantchecker {
     }
     judge(job_.adapter_measures());
     if (gate_fails(report_.checks)) return std::move(report_);
+    QuantLanes lanes(job_, lane_options_);
+    std::optional<AtomicFolder> written;
+    if (!options_.write.empty()) {
+      expect_writable(lanes);
+      written.emplace(options_.write, false);
+    }
     const TextInput text = job_.open_text();
     const auto prompt_ids = tokenise(job_.suite, text);
     engine::LayerStore store = job_.store(job_.compute, nullptr);
     reference_ =
         live_reference({.job = job_, .text = text, .prompt_ids = prompt_ids, .tool = report_.tool},
                        store, context_.progress);
-    QuantLanes lanes(job_, lane_options_);
     std::vector<LaneFigures> figures = sweep(lanes, store);
     lanes.stop_looking();
     for (LaneFigures& lane : figures)
@@ -107,6 +125,7 @@ class Quantchecker {
     fill_metrics(figures);
     report_.tables.push_back(schemes_table(figures, report_.checks));
     if (options_.blame != "off") blame(lanes, figures, store);
+    if (written) write(figures, *written);
     return std::move(report_);
   }
 
@@ -262,6 +281,38 @@ class Quantchecker {
     const MixedPrecision mixed = blaming.suggest(blame, limit);
     judge({mixed_precision_measure(*blame.lane, mixed, floor)});
     return mixed_precision_metrics(*blame.lane, mixed);
+  }
+
+  // What lies beside merged weights (embeddings, norms) would be lost.
+  void expect_writable(const QuantLanes& lanes) const {
+    for (const QuantLane& lane : lanes.lanes()) {
+      if (lane.simulated == nullptr || lane.order == Order::QuantisedBase ||
+          lane.simulated->patches_beside().empty() ||
+          deploy::name_of(*lane.order) != options_.gated.front())
+        continue;
+      throw input_error({.id = "quantcheck.write",
+                         .message = "the adapter changes more than linear layers, which a merged "
+                                    "deployment keeps beside its weights",
+                         .where = lane.simulated->patches_beside().begin()->first,
+                         .hint = "merge with loraproof merge, and quantise what it wrote"});
+    }
+  }
+
+  void write(const std::vector<LaneFigures>& figures, AtomicFolder& folder) {
+    const QuantLane& lane = *std::ranges::find(figures, true, &LaneFigures::gated)->lane;
+    const deploy::WrittenCheckpoint written =
+        deploy::write_checkpoint(*lane.simulated, job_.session.base.checkpoint,
+                                 job_.session.base.folder, folder.staging(), context_.progress);
+    const Json record = {{"tool", {{"name", "loraproof"}, {"version", kVersion}}},
+                         {"base", job_.session.base.folder.filename().string()},
+                         {"scheme", lane.scheme_name()},
+                         {"deployment", deploy::name_of(*lane.order)},
+                         {"adapter_is_beside", lane.order == Order::QuantisedBase},
+                         {"weights_changed", written.changed},
+                         {"tensors_kept", written.kept}};
+    write_file_atomically(folder.staging() / "quantcheck.json", record.dump(2) + "\n");
+    folder.commit();
+    report_.metrics["written"] = record;
   }
 
   void judge_orders(const std::vector<LaneFigures>& figures) {

@@ -23,7 +23,8 @@ struct QuantcheckOptions {
   std::string adapter_dtype;      ///< what a server casts the adapter to; "": as it is
   std::vector<std::string> keep;  ///< modules that stay in 16 bit, by their names' last parts
   std::string blame = "fast";     ///< off, fast or swap
-  bool suggest = false;           ///< look for the layers to keep in 16 bit
+  bool suggest = false;           ///< look for the modules to keep in 16 bit
+  std::string write;              ///< folder for the one gated deployment; "": none
   EngineOptions engine;
   PolicyOptions policy;
 };

@@ -7,6 +7,7 @@
 #include "loraproof/deploy/merged_weight.h"
 #include "loraproof/deploy/quantised_inputs.h"
 #include "loraproof/deploy/simulate.h"
+#include "loraproof/tensor/from_view.h"
 
 namespace loraproof::deploy {
 std::string_view name_of(Order order) {
@@ -22,6 +23,11 @@ std::string_view name_of(Order order) {
 
 bool Deployment::quantises(const std::string& module) const {
   if (options_.scheme == nullptr) return false;
+  const auto base = options_.modules->find(module);
+  if (options_.scheme->passes_over != nullptr && base != options_.modules->end() &&
+      options_.scheme->passes_over(
+          {base->second.out, base->second.in, tensor::dtype_of(options_.stored)}))
+    return false;
   return options_.skips ? !options_.skips(module)
                         : !quant::skips_by_default(*options_.scheme, module);
 }
@@ -65,7 +71,7 @@ nn::LinearWeights Deployment::make(const std::string& module, const nn::LinearWe
     if (patch != nullptr) now = merged_weight(now, *patch, options_.stored);
   };
   const auto quantise = [&] {
-    if (quantises(module)) now.weight = quantised(module, now.weight, damage);
+    if (quantises(module)) now.weight = quantised(now.weight, damage);
   };
   switch (options_.order) {
     case Order::QuantisedBase: quantise(); break;
@@ -89,17 +95,30 @@ quant::Inputs Deployment::inputs_of(const std::string& module) const {
   return {.activations = in_16_bit ? quant::Activations::None : options_.scheme->activations};
 }
 
-at::Tensor Deployment::quantised(const std::string& module, const at::Tensor& weight,
-                                 WeightDamage& damage) const {
-  const Simulated made = [&] {
+void Deployment::expect_shapes() const {
+  std::int64_t quantised = 0;
+  for (const auto& [module, base] : *options_.modules) {
+    if (base.kind == adapter::BaseModule::Kind::Norm || !quantises(module)) continue;
     try {
-      return simulate(*options_.scheme, weight);
+      (void)options_.scheme->make({base.out, base.in, tensor::dtype_of(options_.stored)});
+      ++quantised;
     } catch (const Error& error) {
       ErrorDetail detail = error.detail();
       detail.where = module + ", " + std::string(options_.scheme->name);
       throw Error(error.kind(), std::move(detail));
     }
-  }();
+  }
+  if (quantised > 0 || options_.skips) return;
+  throw input_error({.id = "quantcheck.nothing_quantised",
+                     .message = "the scheme leaves every weight of this base as it is",
+                     .where = std::string(options_.scheme->name),
+                     .expected = "a matrix that it takes",
+                     .found = std::to_string(options_.modules->size()) + " modules",
+                     .hint = "take another scheme: this one tells nothing about this base"});
+}
+
+at::Tensor Deployment::quantised(const at::Tensor& weight, WeightDamage& damage) const {
+  const Simulated made = simulate(*options_.scheme, weight);
   damage.bytes = made.bytes;
   damage.tally = made.tally;
   const at::Tensor before = weight.to(at::kFloat), after = made.weight.to(at::kFloat);

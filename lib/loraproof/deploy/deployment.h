@@ -46,6 +46,8 @@ class Deployment : public RecordedVariant {
   [[nodiscard]] bool changes(const std::string& module) const override;
   [[nodiscard]] at::Tensor embedding(const at::Tensor& ids, const at::Tensor& rows) const override;
 
+  /// Throws an input Error that names the first module whose shape the scheme does not take.
+  void expect_shapes() const;
   /// The adapter's part that lanes of this order still apply beside the weights.
   [[nodiscard]] adapter::PatchSet patches_beside() const;
 
@@ -57,8 +59,7 @@ class Deployment : public RecordedVariant {
   [[nodiscard]] nn::LinearWeights make(const std::string& module,
                                        const nn::LinearWeights& base) const override;
   /// In the type that the library computes with.
-  [[nodiscard]] at::Tensor quantised(const std::string& module, const at::Tensor& weight,
-                                     WeightDamage& damage) const;
+  [[nodiscard]] at::Tensor quantised(const at::Tensor& weight, WeightDamage& damage) const;
   [[nodiscard]] quant::Inputs inputs_of(const std::string& module) const;
   void measure(const std::string& module, const nn::LinearWeights& stored,
                const at::Tensor& deployed, WeightDamage damage) const;

@@ -77,6 +77,10 @@ class Fp8Block final : public Quantiser {
 
 }  // namespace
 
+bool passed_over_by_fp8_block(const Shape& shape) {
+  return shape.rows % kTile != 0 || shape.columns % kTile != 0;
+}
+
 std::unique_ptr<Quantiser> make_fp8_block(const Shape& shape) {
   return std::make_unique<Fp8Block>(shape);
 }

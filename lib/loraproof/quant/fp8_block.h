@@ -13,5 +13,6 @@ namespace loraproof::quant {
 /// Scales are those of weight_scale_inv, [O / 128, I / 128]. Values have the type of the weights.
 /// Input Error where a side is no multiple of 128: transformers leaves such a matrix as it is.
 [[nodiscard]] std::unique_ptr<Quantiser> make_fp8_block(const Shape& shape);
+[[nodiscard]] bool passed_over_by_fp8_block(const Shape& shape);
 
 }  // namespace loraproof::quant

@@ -98,7 +98,7 @@ constexpr std::array kSchemes = {
            "E4M3, one scale each for the tensor and its inputs (FP8)", kLinear,
            Activations::E4m3Static, scaled<CodeType::E4m3, ScalePer::Tensor>},
     Scheme{"fp8-block", kTransformers, "E4M3 by tiles of 128 x 128, with E4M3 inputs (DeepSeek)",
-           kLinear, Activations::E4m3PerGroup, make_fp8_block},
+           kLinear, Activations::E4m3PerGroup, make_fp8_block, passed_over_by_fp8_block},
     Scheme{"mxfp4", kCompressed, "E2M1, groups of 32, scales are powers of two (MXFP4A16)", kLinear,
            kWide, make_mxfp4},
     Scheme{"nvfp4", kCompressed, "E2M1, groups of 16, E4M3 scales (NVFP4A16)", kLinear, kWide,

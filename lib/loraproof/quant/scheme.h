@@ -25,8 +25,10 @@ struct Scheme {
   std::string_view meaning;  ///< one line
   Skips skips = Skips::HeadAndEmbeddings;
   Activations activations = Activations::None;
-  /// Input Error where the library does not quantise a matrix of this shape.
+  /// Input Error where the library refuses a matrix of this shape.
   std::unique_ptr<Quantiser> (*make)(const Shape& shape) = nullptr;
+  /// True where the library leaves a matrix of this shape as it is; null: nowhere.
+  bool (*passes_over)(const Shape& shape) = nullptr;
 };
 
 /// All of them, in the order of documentation.
