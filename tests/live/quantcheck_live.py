@@ -28,6 +28,12 @@ try:
     from transformers import AutoModelForCausalLM
 except ImportError as error:
     sys.exit(skip(f"skipped: {error}"))
+try:
+    import gguf
+    from quant_ggml import SCHEMES as GGML
+except ImportError as error:
+    GGML = {}
+    print(f"without GGUF: {error}")
 
 
 def nf4(weight):
@@ -64,6 +70,15 @@ def fp8_tensor(weight):
 
 
 SCHEMES = {"nf4": nf4, "int8": int8, "fp16": half, "llm-int8": llm_int8, "int8-w8a8": int8, "fp8-w8a8": fp8, "fp8-w8a8-static": fp8_tensor}
+
+
+def q4_1(weight):
+    return GGML["q4_1"](weight)["values"].reshape(weight.shape)
+
+
+if GGML:
+    SCHEMES["q4_1"] = q4_1
+EMBEDDINGS_TOO = {"q4_1"}  # GGUF files hold every matrix in the type, here the tied embedding
 
 
 def by_token(kind):
@@ -105,6 +120,11 @@ def linear_weights(model):
             if isinstance(module, torch.nn.Linear) and "lora_" not in name and "lm_head" not in name}
 
 
+def name_modules(model):
+    for name, module in linear_weights(model).items():
+        module.loraproof_name = name.removeprefix("base_model.model.").removesuffix(".base_layer")
+
+
 def note_largest(module, inputs):
     name = module.loraproof_name
     LARGEST_INPUTS[name] = max(LARGEST_INPUTS.get(name, 0.0), inputs[0].abs().max().item())
@@ -120,22 +140,28 @@ class Python:
         model = AutoModelForCausalLM.from_pretrained(self.base, dtype=torch.bfloat16)
         return PeftModel.from_pretrained(model, self.adapter) if with_adapter else model
 
-    def lane(self, order, scheme):
+    def lane(self, order, scheme, kept=()):
+        """`kept`: modules that stay in 16 bit."""
         quantise = SCHEMES.get(scheme, lambda weight: weight)
         model = self.model(order not in ("base alone", "base"))
         with torch.no_grad():
             if order in ("B", "C"):
                 model = model.merge_and_unload()
+            name_modules(model)
             for module in linear_weights(model).values():
                 if order == "D":
                     module.weight.copy_(quantise(module.weight))  # a checkpoint in 16 bit, to merge into
             if order == "D":
                 model = model.merge_and_unload()
+                name_modules(model)
             for module in linear_weights(model).values():
-                if order not in ("reference", "base", "C"):
+                if order not in ("reference", "base", "C") and module.loraproof_name not in kept:
                     module.weight = torch.nn.Parameter(quantise(module.weight), requires_grad=False)
-        for name, module in linear_weights(model).items():
-            module.loraproof_name = name.removeprefix("base_model.model.").removesuffix(".base_layer")
+            if scheme in EMBEDDINGS_TOO and order not in ("reference", "base", "C"):
+                table = model.get_input_embeddings()
+                table.weight = torch.nn.Parameter(quantise(table.weight), requires_grad=False)
+                model.get_output_embeddings().weight = table.weight
+        for module in linear_weights(model).values():
             if order == "reference":
                 module.register_forward_pre_hook(note_largest)
             elif order in ("base alone", "A", "B", "D") and scheme in INPUTS:
@@ -217,7 +243,7 @@ def compare(tally, options, work):
               and abs(found["same_top"] - expected["same_top"]) <= 1.01 / found["answers"]["tokens"])
         tally.check(f"{scheme} {order}", ok, f"KLD {found['kld_mean']:.3e} (Python {expected['kld_mean']:.3e}), "
                     f"same top {found['same_top']:.4f} ({expected['same_top']:.4f}), PPL ratio {found['ppl_ratio']:.5f}")
-    return command, report
+    return command, report, python, sequences, reference
 
 
 def candidate(tally, options, work, command, simulated):
@@ -245,6 +271,82 @@ def blame(tally, options, command):
                 ", ".join(f"{row['layer']}: {row['swap']:.2e}" for row in rows[:4]))
 
 
+def ggml_candidate(tally, options, work, command):
+    """A GGUF file whose matrices libggml quantised, as a converter of llama.cpp lays them out, does what the scheme does."""
+    model = AutoModelForCausalLM.from_pretrained(options.base, dtype=torch.bfloat16)
+    config = model.config
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    writer = gguf.GGUFWriter(work / "q4_1.gguf", "llama")
+    for add, value in ((writer.add_block_count, config.num_hidden_layers), (writer.add_embedding_length, config.hidden_size),
+                       (writer.add_feed_forward_length, config.intermediate_size), (writer.add_head_count, config.num_attention_heads),
+                       (writer.add_head_count_kv, config.num_key_value_heads), (writer.add_layer_norm_rms_eps, config.rms_norm_eps),
+                       (writer.add_context_length, config.max_position_embeddings), (writer.add_vocab_size, config.vocab_size)):
+        add(value)
+    writer.add_token_list([f"t{i}" for i in range(config.vocab_size)])
+    for name, values in model.state_dict().items():
+        if name == "lm_head.weight":
+            continue  # tied
+        there = names.get_name(name.removesuffix(".weight")) + ".weight"
+        if values.dim() == 1:
+            writer.add_tensor(there, values.float().numpy())
+            continue
+        heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}.get(there.split(".")[-2])
+        if heads:  # the halves of a head's rows are interleaved in such a file
+            values = values.reshape(heads, 2, -1, values.shape[1]).swapaxes(1, 2).reshape(values.shape)
+        codes = GGML["q4_1"](values)["codes"].numpy().reshape(values.shape[0], -1)
+        writer.add_tensor(there, codes, raw_dtype=gguf.GGMLQuantizationType.Q4_1)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    code, report = run(options.binary, *command[:6], "--candidate", work / "q4_1.gguf", "--scheme", "q4_1", "--deployment", "A",
+                       "--compute", "fp32", "--blame", "off", "--inconclusive", "pass")
+    tally.check("GGUF of libggml: runs", code in (0, 1), f"exit {code}")
+    for order in ("base alone", "A"):
+        pick = lambda scheme: next(row for row in report["metrics"]["schemes"] if row["deployment"] == order and row["scheme"] == scheme)
+        found, expected = pick("q4_1.gguf"), pick("q4_1")
+        tally.check(f"GGUF of libggml: {order}", found["bytes"] == expected["bytes"]
+                    and abs(found["kld_mean"] - expected["kld_mean"]) <= 1e-9 + 1e-4 * expected["kld_mean"],
+                    f"KLD {found['kld_mean']:.6e} (simulated {expected['kld_mean']:.6e}), {found['bytes']} bytes")
+
+
+def two_bits(tally, options, work, command):
+    """A layer that was quantised to 2 bits is ranked first by both, whichever it is."""
+    for layer in (1, 2):
+        folder = work / f"two-bits-{layer}"
+        model = AutoModelForCausalLM.from_pretrained(options.base, dtype=torch.bfloat16)
+        with torch.no_grad():
+            for name, module in linear_weights(model).items():
+                if f"layers.{layer}." in name:
+                    step = module.weight.abs().amax(1, keepdim=True) / 1.5
+                    module.weight.copy_((torch.clamp(torch.round(module.weight / step - 0.5), -2, 1) + 0.5) * step)
+                else:
+                    module.weight.copy_(int8(module.weight))
+        model.save_pretrained(folder)
+        code, report = run(options.binary, *command[:6], "--candidate", folder, "--compute", "fp32", "--blame", "swap", "--inconclusive", "pass")
+        rows = report["metrics"]["layers"]
+        by_estimate = max(rows, key=lambda row: row["estimate"])
+        tally.check(f"2 bits in layer {layer}: ranked first", rows[0]["layer"] == layer and by_estimate["layer"] == layer,
+                    f"swap {rows[0]['layer']} ({rows[0]['swap']:.2e}, next {rows[1]['swap']:.2e}), estimate {by_estimate['layer']}")
+        whole = next(row["kld_mean"] for row in report["metrics"]["schemes"] if row["deployment"] == "A")
+        tally.check(f"2 bits in layer {layer}: left out", rows[0]["left_out"] < 0.1 * whole, f"KLD {whole:.2e}, without it {rows[0]['left_out']:.2e}")
+
+
+def suggestion(tally, options, command, simulated, python, sequences, reference):
+    """What --suggest keeps in 16 bit brings the deployment under the limit, in Python too."""
+    whole = next(row["kld_mean"] for row in simulated["metrics"]["schemes"] if (row["scheme"], row["deployment"]) == ("nf4", "A"))
+    limit = whole / 3
+    code, report = run(options.binary, *command[:6], "--scheme", "nf4", "--deployment", "A", "--compute", "fp32", "--blame", "swap",
+                       "--suggest", "--set", f"quant.kld.max={limit:.12f}", "--inconclusive", "pass")
+    found = report["metrics"]["mixed_precision"][0]
+    floor = report["metrics"]["reference"]["floor_kld"]
+    expected = figures(reference, log_probabilities(python.lane("A", "nf4", found["modules"]), sequences), sequences)["kld_mean"]
+    tally.check("suggestion: fails before it", code == 1, f"exit {code}")
+    tally.check("suggestion: under the limit", found["within_limit"] and found["kld_mean"] <= limit + floor < whole,
+                f"{len(found['modules'])} modules, KLD {found['kld_mean']:.2e} of {whole:.2e}, limit {limit:.2e}")
+    tally.check("suggestion: as Python measures it", abs(found["kld_mean"] - expected) <= 1e-7 + 5e-3 * expected, f"{expected:.3e}")
+
+
 def main():
     parser = argparse.ArgumentParser()
     for name in ("binary", "base", "adapter", "golden", "work"):
@@ -253,9 +355,13 @@ def main():
     options = parser.parse_args()
     tally = Tally()
     work = fresh_folder(pathlib.Path(options.work))
-    command, simulated = compare(tally, options, work)
+    command, simulated, python, sequences, reference = compare(tally, options, work)
     candidate(tally, options, work, command, simulated)
     blame(tally, options, command)
+    if GGML:
+        ggml_candidate(tally, options, work, command)
+    two_bits(tally, options, work, command)
+    suggestion(tally, options, command, simulated, python, sequences, reference)
     return tally.finish()
 
 

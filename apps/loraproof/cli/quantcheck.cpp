@@ -60,6 +60,10 @@ RunCommand add_quantcheck(CLI::App& app) {
                  "names, separated by commas")
       ->type_name("MODULE,...")
       ->delimiter(',');
+  app.add_option("--quantise", options.quantise,
+                 "Linear layers that are quantised although the library leaves them, as lm_head")
+      ->type_name("MODULE,...")
+      ->delimiter(',');
   app.add_option("--blame", options.blame,
                  "Which layers the damage comes from: off, fast (an estimate) or swap (exact)")
       ->check(CLI::IsMember({"off", "fast", "swap"}))

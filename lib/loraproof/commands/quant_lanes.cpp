@@ -29,7 +29,7 @@ adapter::PatchSet cast(adapter::PatchSet patches, const std::string& dtype) {
   return patches;
 }
 
-bool is_kept(const std::vector<std::string>& names, const std::string& module) {
+bool is_named(const std::vector<std::string>& names, const std::string& module) {
   return std::ranges::any_of(names, [&](const std::string& name) {
     return module == name || module.ends_with("." + name);
   });
@@ -61,7 +61,7 @@ QuantLanes::QuantLanes(const GoldenJob& job, const QuantLaneOptions& options)
       patches_(job.session.adapters.front().landing.patches),
       cast_(cast(patches_, options.adapter_dtype)) {
   const deploy::Deployment* trained =
-      options.trained_on == nullptr ? nullptr : make(Order::QuantisedBase, options.trained_on, {});
+      options.trained_on == nullptr ? nullptr : make(Order::QuantisedBase, options.trained_on);
   inputs_.emplace(trained);
   add({.order = Order::QuantisedBase, .deployment = trained}, patches_);
   lanes_.back().lane.name = "reference";
@@ -70,39 +70,44 @@ QuantLanes::QuantLanes(const GoldenJob& job, const QuantLaneOptions& options)
   for (const quant::Scheme* scheme : options.schemes) add_scheme(*scheme, options.orders);
   for (const CandidateInput& candidate : options.candidates) add_candidate(candidate);
   if (std::ranges::find(options.orders, Order::Merged) != options.orders.end())
-    add_order(Order::Merged, nullptr, make(Order::Merged, nullptr, {}), 0);
+    add_order(Order::Merged, nullptr, make(Order::Merged, nullptr), 0);
   if (options.trained_on != nullptr) {
     const Order order = Order::MergedOntoTrained;
-    add_order(order, options.trained_on, make(order, options.trained_on, {}), 0);
+    add_order(order, options.trained_on, make(order, options.trained_on), 0);
   }
 }
 
-const deploy::Deployment* QuantLanes::make(Order order, const quant::Scheme* scheme,
-                                           const std::vector<std::string>& keep) {
-  deploy::DeploymentOptions made{.order = order,
-                                 .scheme = scheme,
-                                 .patches = &cast_,
-                                 .modules = &job_.session.base.modules,
-                                 .stored = stored_type(job_.session.base.checkpoint),
-                                 .inputs = inputs_ ? &*inputs_ : nullptr};
-  if (!keep.empty()) {
-    made.skips = [&keep, scheme](const std::string& module) {
-      return quant::skips_by_default(*scheme, module) || is_kept(keep, module);
-    };
-  }
-  return &deployments_.emplace_back(std::move(made));
+const deploy::Deployment* QuantLanes::make(deploy::DeploymentOptions options) {
+  options.patches = &cast_;
+  options.modules = &job_.session.base.modules;
+  options.stored = stored_type(job_.session.base.checkpoint);
+  options.inputs = inputs_ ? &*inputs_ : nullptr;
+  return &deployments_.emplace_back(std::move(options));
+}
+
+const deploy::Deployment* QuantLanes::make(Order order, const quant::Scheme* scheme) {
+  return make({.order = order, .scheme = scheme});
+}
+
+const deploy::Deployment* QuantLanes::make_as_asked(Order order, const quant::Scheme& scheme) {
+  if (options_.keep.empty() && options_.quantise.empty()) return make(order, &scheme);
+  return make(
+      {.order = order, .scheme = &scheme, .skips = [this, &scheme](const std::string& name) {
+         if (is_named(options_.keep, name)) return true;
+         return quant::skips_by_default(scheme, name) && !is_named(options_.quantise, name);
+       }});
 }
 
 void QuantLanes::add_scheme(const quant::Scheme& scheme, const std::vector<Order>& orders) {
   // The base alone and A have the same weights.
-  const deploy::Deployment* quantised = make(Order::QuantisedBase, &scheme, options_.keep);
+  const deploy::Deployment* quantised = make_as_asked(Order::QuantisedBase, scheme);
   quantised->expect_shapes();
   const std::size_t base_alone = lanes_.size();
   add({.scheme = &scheme, .deployment = quantised, .against = kBaseLane}, {});
   for (const Order order : orders) {
     if (order == Order::Merged) continue;
     const bool same = order == Order::QuantisedBase;
-    add_order(order, &scheme, same ? quantised : make(order, &scheme, options_.keep), base_alone);
+    add_order(order, &scheme, same ? quantised : make_as_asked(order, scheme), base_alone);
   }
 }
 

@@ -47,8 +47,10 @@ struct QuantLaneOptions {
   std::vector<const quant::Scheme*> schemes;
   std::vector<deploy::Order> orders;
   const quant::Scheme* trained_on = nullptr;
-  std::string adapter_dtype;  ///< "": as it is
-  std::vector<std::string> keep;
+  std::string adapter_dtype;      ///< "": as it is
+  std::vector<std::string> keep;  ///< modules in 16 bit beside the library's own
+  std::vector<std::string>
+      quantise;  ///< modules that are quantised although the library leaves them
   std::vector<CandidateInput> candidates;
 };
 
@@ -67,9 +69,10 @@ class QuantLanes {
   void stop_looking() { inputs_->stop(); }
 
  private:
-  /// `keep`: modules in 16 bit beside the library's own; outlives the deployment.
-  const deploy::Deployment* make(deploy::Order order, const quant::Scheme* scheme,
-                                 const std::vector<std::string>& keep);
+  const deploy::Deployment* make(deploy::Order order, const quant::Scheme* scheme);
+  /// With the options' modules in 16 bit, and those that are not.
+  const deploy::Deployment* make_as_asked(deploy::Order order, const quant::Scheme& scheme);
+  const deploy::Deployment* make(deploy::DeploymentOptions options);
   void add_scheme(const quant::Scheme& scheme, const std::vector<deploy::Order>& orders);
   void add_order(deploy::Order order, const quant::Scheme* scheme,
                  const deploy::Deployment* deployment, std::size_t base_alone);

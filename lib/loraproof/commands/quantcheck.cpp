@@ -35,7 +35,8 @@ Order order_of(const std::string& name) {
 }
 
 QuantLaneOptions lane_options(const QuantcheckOptions& options) {
-  QuantLaneOptions made{.adapter_dtype = options.adapter_dtype, .keep = options.keep};
+  QuantLaneOptions made{
+      .adapter_dtype = options.adapter_dtype, .keep = options.keep, .quantise = options.quantise};
   for (const std::string& name : options.schemes) {
     const quant::Scheme* scheme = &quant::find_scheme(name);
     if (std::ranges::find(made.schemes, scheme) == made.schemes.end())
@@ -64,6 +65,14 @@ QuantLaneOptions lane_options(const QuantcheckOptions& options) {
                        .found = fmt::format("{} and {}", fmt::join(options.schemes, ","),
                                             fmt::join(options.gated, ",")),
                        .hint = "loraproof merge writes C"});
+  }
+  for (const std::string& name : options.quantise) {
+    if (std::ranges::find(options.keep, name) == options.keep.end()) continue;
+    throw usage_error({.id = "quantcheck.keep",
+                       .message = "a module is either kept or quantised",
+                       .where = "--quantise",
+                       .expected = "a module that --keep does not name",
+                       .found = name});
   }
   const auto open = [&](const std::string& path, bool merged) {
     made.candidates.push_back(

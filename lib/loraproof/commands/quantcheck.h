@@ -20,11 +20,12 @@ struct QuantcheckOptions {
   std::vector<std::string> orders = {"A", "B", "C", "D"};  ///< that are run
   std::vector<std::string> gated = {"A"};                  ///< those of them that the gate judges
   std::string trained_on;  ///< scheme that the base was in while the adapter was trained; "": none
-  std::string adapter_dtype;      ///< what a server casts the adapter to; "": as it is
-  std::vector<std::string> keep;  ///< modules that stay in 16 bit, by their names' last parts
-  std::string blame = "fast";     ///< off, fast or swap
-  bool suggest = false;           ///< look for the modules to keep in 16 bit
-  std::string write;              ///< folder for the one gated deployment; "": none
+  std::string adapter_dtype;          ///< what a server casts the adapter to; "": as it is
+  std::vector<std::string> keep;      ///< modules that stay in 16 bit, by their names' last parts
+  std::vector<std::string> quantise;  ///< linear ones that don't, although the library leaves them
+  std::string blame = "fast";         ///< off, fast or swap
+  bool suggest = false;               ///< look for the modules to keep in 16 bit
+  std::string write;                  ///< folder for the one gated deployment; "": none
   EngineOptions engine;
   PolicyOptions policy;
 };
