@@ -77,7 +77,7 @@ QuantLanes::QuantLanes(const GoldenJob& job, const QuantLaneOptions& options)
   }
 }
 
-const deploy::Deployment* QuantLanes::make(deploy::DeploymentOptions options) {
+deploy::Deployment* QuantLanes::make(deploy::DeploymentOptions options) {
   options.patches = &cast_;
   options.modules = &job_.session.base.modules;
   options.stored = stored_type(job_.session.base.checkpoint);
@@ -85,11 +85,11 @@ const deploy::Deployment* QuantLanes::make(deploy::DeploymentOptions options) {
   return &deployments_.emplace_back(std::move(options));
 }
 
-const deploy::Deployment* QuantLanes::make(Order order, const quant::Scheme* scheme) {
+deploy::Deployment* QuantLanes::make(Order order, const quant::Scheme* scheme) {
   return make({.order = order, .scheme = scheme});
 }
 
-const deploy::Deployment* QuantLanes::make_as_asked(Order order, const quant::Scheme& scheme) {
+deploy::Deployment* QuantLanes::make_as_asked(Order order, const quant::Scheme& scheme) {
   if (options_.keep.empty() && options_.quantise.empty()) return make(order, &scheme);
   return make(
       {.order = order, .scheme = &scheme, .skips = [this, &scheme](const std::string& name) {
@@ -106,8 +106,13 @@ void QuantLanes::add_scheme(const quant::Scheme& scheme, const std::vector<Order
   add({.scheme = &scheme, .deployment = quantised, .against = kBaseLane}, {});
   for (const Order order : orders) {
     if (order == Order::Merged) continue;
-    const bool same = order == Order::QuantisedBase;
-    add_order(order, &scheme, same ? quantised : make_as_asked(order, scheme), base_alone);
+    if (order == Order::QuantisedBase) {
+      add_order(order, &scheme, quantised, base_alone);
+      continue;
+    }
+    deploy::Deployment* merged = make_as_asked(order, scheme);
+    if (!patches_.contains(model::kHead)) merged->share_head(*quantised);
+    add_order(order, &scheme, merged, base_alone);
   }
 }
 

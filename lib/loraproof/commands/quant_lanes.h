@@ -69,10 +69,10 @@ class QuantLanes {
   void stop_looking() { inputs_->stop(); }
 
  private:
-  const deploy::Deployment* make(deploy::Order order, const quant::Scheme* scheme);
+  deploy::Deployment* make(deploy::Order order, const quant::Scheme* scheme);
   /// With the options' modules in 16 bit, and those that are not.
-  const deploy::Deployment* make_as_asked(deploy::Order order, const quant::Scheme& scheme);
-  const deploy::Deployment* make(deploy::DeploymentOptions options);
+  deploy::Deployment* make_as_asked(deploy::Order order, const quant::Scheme& scheme);
+  deploy::Deployment* make(deploy::DeploymentOptions options);
   void add_scheme(const quant::Scheme& scheme, const std::vector<deploy::Order>& orders);
   void add_order(deploy::Order order, const quant::Scheme* scheme,
                  const deploy::Deployment* deployment, std::size_t base_alone);

@@ -78,7 +78,9 @@ nn::LinearWeights Deployment::make(const std::string& module, const nn::LinearWe
     case Order::MergedThenQuantised: merge(), quantise(); break;
     case Order::Merged: merge(); break;
     case Order::MergedIntoQuantised:
-      quantise(), merge();
+      quantise();
+      if (patch == nullptr) break;  // nobody touches it again
+      merge();
       damage = {};  // the stored one is the last
       quantise();
       break;

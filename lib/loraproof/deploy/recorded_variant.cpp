@@ -11,6 +11,11 @@ void RecordedVariant::keep(bool kept) const {
 nn::LinearWeights RecordedVariant::linear(const std::string& module,
                                           const nn::LinearWeights& base) const {
   if (!changes(module)) return base;
+  if (module == model::kHead && head_of_ != nullptr) {
+    nn::LinearWeights head = head_of_->linear(module, base);
+    record(module, head_of_->damage().at(module));
+    return head;
+  }
   if (const auto made = made_.find(module); made != made_.end()) return made->second;
   const nn::LinearWeights weights = make(module, base);
   // The head is asked for with every block of rows.

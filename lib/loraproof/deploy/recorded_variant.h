@@ -19,6 +19,8 @@ class RecordedVariant : public engine::WeightVariant {
 
   /// By module, of those that were asked for.
   [[nodiscard]] const std::map<std::string, WeightDamage>& damage() const { return damage_; }
+  /// The head is the same as in `other`, which outlives this: it is made and held once.
+  void share_head(const RecordedVariant& other) { head_of_ = &other; }
   /// While set, made weights are kept: for decoding, which asks for each many times.
   void keep(bool kept) const;
 
@@ -32,6 +34,7 @@ class RecordedVariant : public engine::WeightVariant {
   [[nodiscard]] virtual nn::LinearWeights make(const std::string& module,
                                                const nn::LinearWeights& base) const = 0;
 
+  const RecordedVariant* head_of_ = nullptr;
   mutable std::map<std::string, WeightDamage> damage_;
   mutable bool kept_ = false;
   mutable std::map<std::string, nn::LinearWeights> made_;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cerrno>
+#include <fcntl.h>
 #include <filesystem>
 #include <memory>
 #include <unistd.h>
@@ -33,6 +34,13 @@ class OpenFile {
 
 class Flusher {
  public:
+  /// Has the kernel begin with what has been written to the file so far; what it lacks then,
+  /// flush() reports.
+  void start(std::shared_ptr<const OpenFile> file) {
+    thread_.push([file = std::move(file)] {
+      (void)::sync_file_range(file->descriptor(), 0, 0, SYNC_FILE_RANGE_WRITE);
+    });
+  }
   /// Flushes what has been written to the file so far, on a thread of its own; waits while it is
   /// far behind, so that unwritten pages don't pile up.
   void flush(std::shared_ptr<const OpenFile> file) {

@@ -14,7 +14,8 @@ namespace loraproof::merge {
 namespace {
 
 constexpr std::size_t kMostWaiting = 4;  // blocks that the digest may lag behind
-constexpr std::uint64_t kFlushBytes = std::uint64_t{1} << 30;
+// The kernel by itself begins to write when a tenth of the memory is dirty.
+constexpr std::uint64_t kStartBytes = std::uint64_t{64} << 20;
 
 }  // namespace
 
@@ -47,9 +48,9 @@ void OutputFile::digest(std::span<const std::byte> bytes,
                         const std::shared_ptr<const void>& owner) {
   hasher_->thread.push([this, bytes, owner] { hasher_->sha.update(bytes); });
   digested_ += bytes.size();
-  if (digested_ - flushed_ < kFlushBytes) return;
-  flusher_.flush(file_);
-  flushed_ = digested_;
+  if (digested_ - started_ < kStartBytes) return;
+  flusher_.start(file_);
+  started_ = digested_;
 }
 
 std::string OutputFile::finish() {

@@ -36,7 +36,7 @@ class OutputFile {
   std::shared_ptr<const OpenFile> file_;
   Flusher& flusher_;
   std::uint64_t digested_ = 0;
-  std::uint64_t flushed_ = 0;  // up to here a flush was asked for
+  std::uint64_t started_ = 0;  // up to here the kernel was asked to write
   std::unique_ptr<Hasher> hasher_;
 };
 
