@@ -52,7 +52,7 @@ def e4m3(weight):
     return ((weight / scale).to(torch.float8_e4m3fn).float() * scale).to(weight.dtype)
 
 
-SCHEMES = {"nf4": four_bit("nf4"), "fp4": four_bit("fp4"), "llm-int8": per_row(127), "int8": per_row(127.5), "int4": grouped(128, 7, False),
+SCHEMES = {"nf4": four_bit("nf4"), "fp4": four_bit("fp4"), "llm-int8": per_row(127), "int8": per_row(127.5), "int4-g64": grouped(64, 7, False),
            "fp8": e4m3, "q8_0": grouped(32, 127, True), "q4_0": grouped(32, 7, True)}
 
 

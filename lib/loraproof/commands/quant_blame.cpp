@@ -14,7 +14,7 @@
 namespace loraproof::commands {
 namespace {
 
-// Lanes of one sweep. Each holds hidden states for all tokens of the suite.
+// Lanes of one sweep, unless --memory wants fewer.
 constexpr std::size_t kLanesAtOnce = 16;
 // Of which swap() looks at every module.
 constexpr std::size_t kWorstLayers = 3;
@@ -59,8 +59,13 @@ std::vector<std::size_t> Blame::module_ranking() const {
 
 QuantBlame::QuantBlame(const GoldenJob& job, const QuantLanes& lanes,
                        const golden::Reference& reference, engine::LayerStore& store,
-                       Progress& progress)
-    : job_(job), lanes_(lanes), reference_(reference), store_(store), progress_(progress) {}
+                       std::optional<std::uint64_t> memory, Progress& progress)
+    : job_(job),
+      lanes_(lanes),
+      reference_(reference),
+      store_(store),
+      memory_(memory),
+      progress_(progress) {}
 
 std::vector<Blame> QuantBlame::estimate(const std::vector<const QuantLane*>& lanes) {
   std::vector<const engine::Lane*> judged;
@@ -124,8 +129,9 @@ std::vector<double> QuantBlame::answers_kld(const std::vector<golden::ComparedLa
 std::vector<double> QuantBlame::kld_of(const QuantLane& lane, const std::vector<Partly>& lanes) {
   const golden::ComparedLane reference{.lane = &lanes_.lanes()[kReferenceLane].lane};
   std::vector<double> klds;
-  for (std::size_t begin = 0; begin < lanes.size(); begin += kLanesAtOnce) {
-    const std::size_t end = std::min(begin + kLanesAtOnce, lanes.size());
+  const std::size_t at_once = lanes_at_once();
+  for (std::size_t begin = 0; begin < lanes.size(); begin += at_once) {
+    const std::size_t end = std::min(begin + at_once, lanes.size());
     std::deque<engine::SelectedModules> variants;
     std::deque<engine::Lane> mixed;
     std::vector<golden::ComparedLane> compared{reference};
@@ -138,6 +144,19 @@ std::vector<double> QuantBlame::kld_of(const QuantLane& lane, const std::vector<
     for (const double kld : answers_kld(compared)) klds.push_back(kld);
   }
   return klds;
+}
+
+// A lane holds the hidden states of all tokens before and after a layer.
+std::size_t QuantBlame::lanes_at_once() const {
+  if (!memory_) return kLanesAtOnce;
+  std::uint64_t tokens = 0;
+  for (const golden::Sequence& sequence : reference_.sequences)
+    tokens += static_cast<std::uint64_t>(sequence.rows());
+  const std::uint64_t a_lane = 2 * tokens *
+                               static_cast<std::uint64_t>(store_.config().hidden_size) *
+                               c10::elementSize(job_.compute);
+  const std::uint64_t lanes = *memory_ / 4 / std::max<std::uint64_t>(a_lane, 1);
+  return std::clamp<std::size_t>(lanes, 1, kLanesAtOnce);
 }
 
 void QuantBlame::swap(Blame& blame) {

@@ -56,9 +56,10 @@ struct MixedPrecision {
 
 class QuantBlame {
  public:
-  /// `lanes` holds the reference at kReferenceLane.
+  /// `lanes` holds the reference at kReferenceLane. Of `memory`, in bytes, a quarter may go to the
+  /// lanes of one sweep; nothing: as many lanes as are useful.
   QuantBlame(const GoldenJob& job, const QuantLanes& lanes, const golden::Reference& reference,
-             engine::LayerStore& store, Progress& progress);
+             engine::LayerStore& store, std::optional<std::uint64_t> memory, Progress& progress);
 
   /// One pass over the base for all lanes.
   [[nodiscard]] std::vector<Blame> estimate(const std::vector<const QuantLane*>& lanes);
@@ -81,6 +82,7 @@ class QuantBlame {
   [[nodiscard]] engine::Lane lane_with(const QuantLane& lane, const engine::WeightVariant& variant,
                                        const Partly& partly) const;
   [[nodiscard]] std::vector<double> answers_kld(const std::vector<golden::ComparedLane>& lanes);
+  [[nodiscard]] std::size_t lanes_at_once() const;
   [[nodiscard]] std::vector<ModuleBlame> modules_of(const QuantLane& lane) const;
   void swap_layers(Blame& blame);
   void look_closer(Blame& blame);
@@ -93,6 +95,7 @@ class QuantBlame {
   const QuantLanes& lanes_;
   const golden::Reference& reference_;
   engine::LayerStore& store_;
+  std::optional<std::uint64_t> memory_;
   Progress& progress_;
 };
 

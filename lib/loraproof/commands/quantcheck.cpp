@@ -244,7 +244,8 @@ class Quantchecker {
     for (const LaneFigures& lane : figures)
       if (lane.gated && lane.lane->order != Order::Merged) blamed.push_back(lane.lane);
     if (blamed.empty()) return;
-    QuantBlame blaming(job_, lanes, reference_, store, context_.progress);
+    QuantBlame blaming(job_, lanes, reference_, store, options_.engine.memory_bytes,
+                       context_.progress);
     Json rows = Json::array(), correlations = Json::array(), mixed = Json::array();
     for (Blame& one : blaming.estimate(blamed)) {
       if (options_.blame == "swap") blaming.swap(one);
