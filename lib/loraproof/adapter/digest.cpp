@@ -104,7 +104,10 @@ std::map<std::string, std::string> meaning_fields(const AdapterConfig& config) {
 AdapterIdentity identify(const AdapterConfig& config, const io::SafetensorsFile& file) {
   AdapterIdentity identity;
   identity.fields = meaning_fields(config);
-  for (const auto& view : file.tensors()) identity.tensors[view.name] = value_digest(view);
+  for (const auto& view : file.tensors()) {
+    identity.tensors[view.name] = value_digest(view);
+    file.file().done_with(view.bytes);
+  }
   Sha256 sha;
   sha.update("loraproof.adapter/1\n");
   sha.update(io::combined_digest(identity.tensors)).update("\n");

@@ -62,10 +62,15 @@ double delta_norm(const PlacedModule& module) {
          std::sqrt(product_norm2(a, transposed(b, module.lora_b->shape.front()), rank));
 }
 
-DeltaNorms delta_norms(const std::map<std::string, PlacedModule>& modules) {
+DeltaNorms delta_norms(const std::map<std::string, PlacedModule>& modules,
+                       const io::SafetensorsFile* file) {
   DeltaNorms norms;
   for (const auto& [path, module] : modules) {
-    if (module.has_lora()) norms[path] = delta_norm(module);
+    if (!module.has_lora()) continue;
+    norms[path] = delta_norm(module);
+    if (file == nullptr) continue;
+    for (const io::TensorView* view : {module.lora_a, module.lora_b})
+      file->file().done_with(view->bytes);
   }
   return norms;
 }

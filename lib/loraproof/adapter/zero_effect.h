@@ -8,6 +8,7 @@
 
 #include "loraproof/adapter/finding.h"
 #include "loraproof/adapter/placement.h"
+#include "loraproof/io/safetensors.h"
 
 namespace loraproof::adapter {
 
@@ -15,9 +16,11 @@ namespace loraproof::adapter {
 /// part before the magnitude.
 [[nodiscard]] double delta_norm(const PlacedModule& module);
 
-/// delta_norm() of every module with LoRA, by its path.
+/// delta_norm() of every module with LoRA, by its path. `file`: whose pages may go once they were
+/// read; null: they stay.
 using DeltaNorms = std::map<std::string, double>;
-[[nodiscard]] DeltaNorms delta_norms(const std::map<std::string, PlacedModule>& modules);
+[[nodiscard]] DeltaNorms delta_norms(const std::map<std::string, PlacedModule>& modules,
+                                     const io::SafetensorsFile* file = nullptr);
 
 /// effect.zero_module for each module in which the adapter changes nothing (zero A, B or scale), or
 /// effect.zero_adapter when it changes nothing anywhere.

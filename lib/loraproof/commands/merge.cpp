@@ -183,9 +183,9 @@ class Merger {
     for (const AdapterInput& adapter : adapters_) {
       placements_.push_back(adapter::place(adapter.config, adapter.weights, layout_.modules));
       Measures measures = landing_measures(placements_.back());
-      append(measures,
-             zero_effect_measures(adapter::find_zero_effect(
-                 placements_.back().modules, adapter::delta_norms(placements_.back().modules))));
+      append(measures, zero_effect_measures(adapter::find_zero_effect(
+                           placements_.back().modules,
+                           adapter::delta_norms(placements_.back().modules, &adapter.weights))));
       judge(adapters_.size() > 1 ? with_subject(std::move(measures), adapter.name)
                                  : std::move(measures));
     }
@@ -229,7 +229,13 @@ class Merger {
          .threads = threads(),
          .digest_base = base.unknown(),
          .done = options_.resume ? record.take_over() : std::map<std::string, merge::FileResult>(),
-         .finished = [&](const merge::FileResult& file) { record.add(file); }},
+         .finished =
+             [&](const merge::FileResult& file) {
+               record.add(file);
+               // What the next file needs of them is in the page cache.
+               for (const AdapterInput& adapter : adapters_)
+                 adapter.weights.file().done_with(adapter.weights.file().bytes());
+             }},
         context_.progress);
     base_tensors_ = base.all(files, context_.progress);
     report_.inputs.front().sha256 = io::combined_digest(base_tensors_);
