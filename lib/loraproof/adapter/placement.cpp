@@ -218,10 +218,8 @@ class Placer {
     auto problem = tokens ? token_problem(view, key.module, module)
                           : shape_problem(view, key.part, module, matcher_.rank_of(key.module),
                                           rank_source(key.module));
-    if (!problem) {
-      problem = finite_problem(view);
-      file_.file().done_with(view.bytes);  // an adapter can be larger than what a merge may take
-    }
+    if (!problem) problem = finite_problem(view);
+    file_.file().done_with(view.bytes);  // an adapter can be larger than what a merge may take
     if (!problem) {
       slot.view = &view;
       return true;
