@@ -390,6 +390,34 @@ def check_case(tally, binary, work, case):
         tally.check(f"{case.name}: answers like the unmerged adapter", error < 0.1 * effect, f"{error:.2g} of {effect:.2g}")
 
 
+def check_base_scheme(tally, binary, work):
+    """QLoRA: onto what bitsandbytes makes of the base, in 16 bit; what it leaves alone stays."""
+    try:
+        import bitsandbytes.functional as bnb
+    except ImportError as error:
+        print(f"without --base-scheme: {error}")
+        return
+    case = Case("base-scheme", "llama", {"target_modules": LINEAR})
+    base, adapter, out = work / "base/llama-bfloat16", work / "adapters" / case.name, work / "out" / case.name
+    if not base.exists():
+        make_base(case.model, case.dtype, base)
+    make_adapter(case, base, adapter)
+    code, report, complaint = run([binary, "merge", "--base", base, "--adapter", adapter, "--out", out, "--base-scheme", "nf4", "--quiet"])
+    if not tally.check("base-scheme: merged", code == 0, complaint or report[-1500:]):
+        return
+    before, after, config = tensors_of(base), tensors_of(out), read_json(adapter / "adapter_config.json")
+    trained_on = {}
+    for name, weight in before.items():
+        is_linear = weight.dim() == 2 and "embed_tokens" not in name and "lm_head" not in name
+        trained_on[name] = bnb.dequantize_4bit(*bnb.quantize_4bit(weight.contiguous(), quant_type="nf4", blocksize=64)) if is_linear else weight
+    truth = truth_of(trained_on, load_file(adapter / "adapter_model.safetensors"), config, case.model, 1)
+    wrong, _ = misrounded(truth, after)
+    tally.check("base-scheme: float64 on the dequantised base, rounded once", wrong == 0, f"{len(truth)} tensors, {wrong} wrong")
+    moved = sum((trained_on[name] != before[name]).any().item() for name in truth)
+    kept = [name for name in before if name not in truth]
+    tally.check("base-scheme: the rest is what was trained on", moved > 0 and all(torch.equal(trained_on[name], after[name]) for name in kept), f"{len(kept)} tensors")
+
+
 def check_real_model(tally, binary, work, base, adapter):
     """A trained adapter on a real model: the same text as PEFT's merge."""
     out = work / "real"
@@ -429,6 +457,8 @@ def main():
     for case in CASES:
         if not options.only or case.name in options.only:
             check_case(tally, options.binary, options.work, case)
+    if not options.only or "base-scheme" in options.only:
+        check_base_scheme(tally, options.binary, options.work)
     for combination in COMBINATIONS:
         if not options.only or "combine" in options.only:
             check_combination(tally, options.binary, options.work, *combination)
