@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <malloc.h>
 #include <map>
 #include <utility>
 
@@ -92,6 +93,16 @@ ValidateOptions validate_options(const QuantcheckOptions& options) {
           .against = "same",
           .engine = options.engine,
           .policy = options.policy};
+}
+
+// glibc raises the size from which memory is given back at once up to 32 MB as such memory is
+// freed; weights of many sizes, made and dropped layer by layer, then leave holes that nothing fits
+// into.
+void give_memory_back() {
+#ifdef __GLIBC__
+  constexpr int kBytes = 4 << 20;
+  (void)::mallopt(M_MMAP_THRESHOLD, kBytes);
+#endif
 }
 
 class Quantchecker {
@@ -366,6 +377,7 @@ class Quantchecker {
 }  // namespace
 
 report::Report quantcheck(const QuantcheckOptions& options, Context& context) {
+  give_memory_back();
   return Quantchecker(options, context).run();
 }
 
