@@ -72,6 +72,22 @@ std::vector<ReportFile> report_files(const OutputOptions& output) {
   return files;
 }
 
+// What can't be written is found before a long run, not after it: taken out of `files`, and the
+// first returned.
+std::optional<Error> drop_unwritable(std::vector<ReportFile>& files) {
+  std::optional<Error> first;
+  std::erase_if(files, [&](const ReportFile& file) {
+    try {
+      expect_writable(file.path);
+      return false;
+    } catch (const Error& error) {
+      if (!first) first = error;
+      return true;
+    }
+  });
+  return first;
+}
+
 report::GateOptions gate_of(const OutputOptions& output) {
   static const std::map<std::string, report::InconclusiveExit> kInconclusive = {
       {"own", report::InconclusiveExit::OwnCode},
@@ -103,12 +119,14 @@ ExitCode emit(report::Report report, const OutputOptions& output,
 }
 
 ExitCode run(const std::string& name, const RunCommand& command, const OutputOptions& output) {
-  const std::vector<ReportFile> files = report_files(output);
+  std::vector<ReportFile> files = report_files(output);
+  const std::optional<Error> unwritable = drop_unwritable(files);
   const auto progress =
       output.quiet ? make_silent_progress() : make_stderr_progress(isatty(STDERR_FILENO) != 0);
   commands::Context context{.progress = *progress, .gate = gate_of(output)};
   report::Report report;
   try {
+    if (unwritable) throw *unwritable;
     report = command(context);
   } catch (...) {
     const Error error = commands::current_error();

@@ -181,7 +181,7 @@ void read_four_bit(Reading& reading) {
 }
 
 void read_eight_bit(Reading& reading) {
-  const double threshold = reading.config().number_or("llm_int8_threshold", 6.0);
+  const double threshold = reading.config().number_or("llm_int8_threshold", quant::kOutlier);
   for (const std::string& module : reading.modules_with("SCB")) {
     const TensorView& scale = reading.need(module + ".SCB", {DType::F32});
     const TensorView& codes = reading.need(module + ".weight", {DType::I8});

@@ -304,9 +304,14 @@ Json scheme_metrics(const LaneFigures& lane) {
           {"prompts", summary_json(lane.prompts)}};
 }
 
-Json quant_module_metrics(const LaneFigures& lane) {
+Json quant_module_metrics(const LaneFigures& lane, const Blame* blame) {
   Json rows = Json::array();
   if (lane.lane->deployment == nullptr) return rows;
+  const auto alone = [&](const std::string& module) -> Json {
+    if (blame == nullptr) return nullptr;
+    const auto found = std::ranges::find(blame->modules, module, &ModuleBlame::module);
+    return found == blame->modules.end() || !found->swap ? Json(nullptr) : Json(*found->swap);
+  };
   for (const auto& [module, damage] : lane.lane->deployment->damage()) {
     rows.push_back({{"module", module},
                     {"scheme", lane.lane->scheme_name()},
@@ -316,7 +321,7 @@ Json quant_module_metrics(const LaneFigures& lane) {
                     {"rho_inputs", number(damage.weighted.survival())},
                     {"noise_inputs", number(damage.weighted.noise())},
                     {"output_error", number(damage.output_error())},
-                    {"blame", nullptr},
+                    {"blame", alone(module)},
                     {"sqnr_db", number(damage.sqnr())},
                     {"outlier_channels", damage.outlier_channels},
                     {"largest_input", number(damage.largest_input)},

@@ -56,7 +56,7 @@ struct LaneFigures {
 
 [[nodiscard]] Json scheme_metrics(const LaneFigures& lane);
 /// Per module of a deployment: rho, noise, the same weighted by inputs, SQNR, bytes, what was
-/// clipped, outlier channels of its inputs.
-[[nodiscard]] Json quant_module_metrics(const LaneFigures& lane);
+/// clipped, outlier channels of its inputs; what `blame` (null: none) measured of it alone.
+[[nodiscard]] Json quant_module_metrics(const LaneFigures& lane, const Blame* blame);
 
 }  // namespace loraproof::commands

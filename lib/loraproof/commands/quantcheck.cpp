@@ -142,9 +142,10 @@ class Quantchecker {
       if (lane.gated) judge(quant_measures(lane, reference_.floor.kl_answer, job_.policy));
     }
     judge_orders(figures);
-    fill_metrics(figures);
     report_.tables.push_back(schemes_table(figures, report_.checks));
-    if (options_.blame != "off") blame(lanes, figures, store);
+    std::vector<Blame> blames;
+    if (options_.blame != "off") blames = blame(lanes, figures, store);
+    fill_metrics(figures, blames);
     if (written) write(figures, *written);
     return std::move(report_);
   }
@@ -249,21 +250,21 @@ class Quantchecker {
     }
   }
 
-  void blame(const QuantLanes& lanes, const std::vector<LaneFigures>& figures,
-             engine::LayerStore& store) {
+  std::vector<Blame> blame(const QuantLanes& lanes, const std::vector<LaneFigures>& figures,
+                           engine::LayerStore& store) {
     std::vector<const QuantLane*> blamed;
     for (const LaneFigures& lane : figures)
       if (lane.gated && lane.lane->order != Order::Merged) blamed.push_back(lane.lane);
-    if (blamed.empty()) return;
+    if (blamed.empty()) return {};
     QuantBlame blaming(job_, lanes, reference_, store, options_.engine.memory_bytes,
                        context_.progress);
     Json rows = Json::array(), correlations = Json::array(), mixed = Json::array();
-    for (Blame& one : blaming.estimate(blamed)) {
+    std::vector<Blame> blames = blaming.estimate(blamed);
+    for (Blame& one : blames) {
       if (options_.blame == "swap") blaming.swap(one);
       for (Json& row : blame_metrics(one)) rows.push_back(std::move(row));
       if (one.correlation)
         correlations.push_back({{"lane", one.lane->name()}, {"spearman", *one.correlation}});
-      add_module_blame(one);
       judge({blame_measure(one)});
       report_.tables.push_back(layers_table(one));
       report_.tables.push_back(modules_table(one));
@@ -272,18 +273,7 @@ class Quantchecker {
     report_.metrics["layers"] = std::move(rows);
     if (!correlations.empty()) report_.metrics["estimate_against_swap"] = std::move(correlations);
     if (options_.suggest) report_.metrics["mixed_precision"] = std::move(mixed);
-  }
-
-  // --blame's ranking of one deployment's modules goes beside what happened to their weights.
-  void add_module_blame(const Blame& blame) {
-    for (Json& row : report_.metrics["modules"]) {
-      if (row["scheme"] != blame.lane->scheme_name() ||
-          row["deployment"] != deploy::name_of(*blame.lane->order))
-        continue;
-      const auto found =
-          std::ranges::find(blame.modules, row["module"].get<std::string>(), &ModuleBlame::module);
-      if (found != blame.modules.end() && found->swap) row["blame"] = *found->swap;
-    }
+    return blames;
   }
 
   Json suggest(QuantBlame& blaming, const Blame& blame, const std::vector<LaneFigures>& figures) {
@@ -320,7 +310,10 @@ class Quantchecker {
   }
 
   void write(const std::vector<LaneFigures>& figures, AtomicFolder& folder) {
-    const QuantLane& lane = *std::ranges::find(figures, true, &LaneFigures::gated)->lane;
+    const auto is_asked = [](const LaneFigures& one) {
+      return one.gated && one.lane->simulated != nullptr;
+    };
+    const QuantLane& lane = *std::ranges::find_if(figures, is_asked)->lane;
     const deploy::WrittenCheckpoint written =
         deploy::write_checkpoint(*lane.simulated, job_.session.base.checkpoint,
                                  job_.session.base.folder, folder.staging(), context_.progress);
@@ -348,12 +341,14 @@ class Quantchecker {
     }
   }
 
-  void fill_metrics(const std::vector<LaneFigures>& figures) {
+  void fill_metrics(const std::vector<LaneFigures>& figures, const std::vector<Blame>& blames) {
     Json schemes = Json::array(), modules = Json::array();
     for (const LaneFigures& lane : figures) {
       schemes.push_back(scheme_metrics(lane));
       if (!lane.lane->order) continue;
-      for (Json& row : quant_module_metrics(lane)) modules.push_back(std::move(row));
+      const auto blame = std::ranges::find(blames, lane.lane, &Blame::lane);
+      for (Json& row : quant_module_metrics(lane, blame == blames.end() ? nullptr : &*blame))
+        modules.push_back(std::move(row));
     }
     report_.metrics["reference"] = {{"floor_kld", reference_.floor.kl_answer},
                                     {"prompts", reference_.sequences.size()}};

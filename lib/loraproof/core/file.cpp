@@ -56,15 +56,23 @@ class Descriptor {
   int fd_;
 };
 
+Error is_a_folder(const std::filesystem::path& path) {
+  return input_error({.id = "file.is_a_folder",
+                      .message = "is a folder",
+                      .file = path.string(),
+                      .expected = "a file"});
+}
+
+// The stream that `path` names; -1: it names none.
+int standard_stream(const std::filesystem::path& path) {
+  if (path == "/dev/stdout") return STDOUT_FILENO;
+  return path == "/dev/stderr" ? STDERR_FILENO : -1;
+}
+
 struct stat status_of(const std::filesystem::path& path, int fd) {
   struct stat status{};
   if (::fstat(fd, &status) != 0) throw system_error(path, "read the status", errno);
-  if (S_ISDIR(status.st_mode)) {
-    throw input_error({.id = "file.is_a_folder",
-                       .message = "is a folder",
-                       .file = path.string(),
-                       .expected = "a file"});
-  }
+  if (S_ISDIR(status.st_mode)) throw is_a_folder(path);
   return status;
 }
 
@@ -251,20 +259,14 @@ void write_all(const Descriptor& descriptor, const std::filesystem::path& path,
 void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
   // By descriptor: where a shell has redirected the stream to a file, opening or renaming that file
   // would lose what else is written to it.
-  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
-    if (path != (stream == STDOUT_FILENO ? "/dev/stdout" : "/dev/stderr")) continue;
+  if (const int stream = standard_stream(path); stream >= 0) {
     Descriptor descriptor(path, ::dup(stream));
     write_all(descriptor, path, text);
     return;
   }
   struct stat status{};
   const bool exists = ::stat(path.c_str(), &status) == 0;
-  if (exists && S_ISDIR(status.st_mode)) {
-    throw input_error({.id = "file.is_a_folder",
-                       .message = "is a folder",
-                       .file = path.string(),
-                       .expected = "a file"});
-  }
+  if (exists && S_ISDIR(status.st_mode)) throw is_a_folder(path);
   if (exists && !S_ISREG(status.st_mode)) {
     // A device or a pipe: a rename would put a file in the device's place.
     Descriptor descriptor(path, O_WRONLY, "open");
@@ -288,6 +290,19 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
     throw;
   }
   sync_folder(target.parent_path());
+}
+
+void expect_writable(const std::filesystem::path& path) {
+  if (standard_stream(path) >= 0) return;
+  std::error_code ignored;
+  const auto status = std::filesystem::status(path, ignored);
+  if (std::filesystem::is_directory(status)) throw is_a_folder(path);
+  std::filesystem::path asked = path;  // a device, a pipe
+  if (!std::filesystem::exists(status) || std::filesystem::is_regular_file(status)) {
+    const auto whole = std::filesystem::absolute(path, ignored);
+    asked = std::filesystem::weakly_canonical(whole, ignored).parent_path();
+  }
+  if (::access(asked.c_str(), W_OK) != 0) throw write_error(path, errno);
 }
 
 void drop_cached_pages(const std::filesystem::path& path) {

@@ -66,6 +66,10 @@ class MappedFile {
 /// to directly.
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
+/// Throws now what write_file_atomically() would throw after a long run: no such folder, no
+/// permission, a folder in the file's place.
+void expect_writable(const std::filesystem::path& path);
+
 /// Flushes a file to the disk and lets go of its pages in memory, so that the next read comes from
 /// the disk. Input Error where the flush fails.
 void drop_cached_pages(const std::filesystem::path& path);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "loraproof/deploy/quantised_inputs.h"
+#include "loraproof/io/small_floats.h"
 
 namespace loraproof::deploy {
 
@@ -22,7 +23,7 @@ at::Tensor InputStatistics::mean_squares() const { return squares_ / tokens_; }
 double InputStatistics::largest() const { return largest_.max().item<double>(); }
 
 std::int64_t InputStatistics::outlier_channels() const {
-  return largest_.ge(kOutlier).sum().item<std::int64_t>();
+  return largest_.ge(quant::kOutlier).sum().item<std::int64_t>();
 }
 
 bool LayerInputs::changes(const std::string& module) const {
@@ -46,19 +47,18 @@ at::Tensor LayerInputs::embedding(const at::Tensor& ids, const at::Tensor& rows)
 
 const InputStatistics* LayerInputs::find(const std::string& module) const {
   const auto seen = seen_.find(module);
-  return seen == seen_.end() ? nullptr : &seen->second;
+  return seen == seen_.end() || seen->second.empty() ? nullptr : &seen->second;
 }
 
 std::function<at::Tensor(const at::Tensor&)> rounding_of(quant::Inputs inputs,
                                                          const std::string& module,
                                                          const LayerInputs* seen) {
-  constexpr double kE4m3Largest = 448;
   if (inputs.activations == quant::Activations::None) return {};
   if (inputs.activations == quant::Activations::E4m3Static && inputs.scale == 0) {
     const InputStatistics* statistics = seen == nullptr ? nullptr : seen->find(module);
     // Where nothing was seen, nothing runs through the layer.
     inputs.scale =
-        statistics == nullptr ? 1 : std::max(statistics->largest() / kE4m3Largest, 1e-12);
+        statistics == nullptr ? 1 : std::max(statistics->largest() / io::kE4m3Largest, 1e-12);
   }
   return [inputs](const at::Tensor& x) { return quantised_inputs(inputs, x); };
 }

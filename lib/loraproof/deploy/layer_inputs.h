@@ -14,18 +14,17 @@
 
 namespace loraproof::deploy {
 
-/// From this magnitude on LLM.int8() takes an input for an outlier (its default threshold).
-inline constexpr double kOutlier = 6.0;
-
 /// Of all inputs [N, I] of one layer.
 class InputStatistics {
  public:
   void add(const at::Tensor& inputs);
+  /// Nothing was added; there is nothing else to ask then.
+  [[nodiscard]] bool empty() const { return tokens_ == 0; }
 
   /// Per channel [I] f64, on the CPU.
   [[nodiscard]] at::Tensor mean_squares() const;
   [[nodiscard]] double largest() const;
-  /// Channels in which some input has a magnitude of kOutlier or more.
+  /// Channels in which some input has a magnitude of quant::kOutlier or more.
   [[nodiscard]] std::int64_t outlier_channels() const;
 
  private:

@@ -4,12 +4,11 @@
 #include <ATen/ATen.h>
 
 #include "loraproof/deploy/simulate.h"
+#include "loraproof/io/small_floats.h"
 #include "loraproof/quant/scheme.h"
 
 namespace loraproof::deploy {
 namespace {
-
-constexpr double kE4m3Largest = 448;
 
 // A scheme that scales rows does to a token's inputs what it does to the weights of an output.
 at::Tensor by_rows(const char* scheme, const at::Tensor& x) {
@@ -25,7 +24,8 @@ at::Tensor without_outliers(const at::Tensor& x, double outlier) {
 
 at::Tensor by_one_scale(const at::Tensor& x, double of_codes) {
   const at::Tensor scale = at::scalar_tensor(of_codes, x.options());
-  const at::Tensor codes = (x / scale).clamp(-kE4m3Largest, kE4m3Largest).to(at::kFloat8_e4m3fn);
+  const at::Tensor codes =
+      (x / scale).clamp(-io::kE4m3Largest, io::kE4m3Largest).to(at::kFloat8_e4m3fn);
   return codes.to(x.scalar_type()) * scale;
 }
 

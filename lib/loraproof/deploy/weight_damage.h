@@ -20,7 +20,7 @@ struct WeightDamage {
   /// Zero where no inputs were seen.
   merge::MergeSums weighted;
   double error2 = 0;                  ///< squares of what quantising alone changed
-  std::int64_t outlier_channels = 0;  ///< inputs that reach kOutlier somewhere
+  std::int64_t outlier_channels = 0;  ///< inputs that reach quant::kOutlier somewhere
   double largest_input = 0;
   std::uint64_t bytes = 0;
   quant::Tally tally;

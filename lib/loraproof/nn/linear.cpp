@@ -102,9 +102,10 @@ at::Tensor base_linear(const at::Tensor& x, const at::Tensor& weight, const at::
 
 at::Tensor linear(const at::Tensor& x, const LinearWeights& weights,
                   const adapter::ModulePatch* patch) {
-  const at::Tensor of_base = weights.inputs ? weights.inputs(x) : x;
+  const bool replaced = patch != nullptr && patch->weight.defined();
+  const at::Tensor of_base = weights.inputs && !replaced ? weights.inputs(x) : x;
   if (patch == nullptr) return base_linear(of_base, weights.weight, weights.bias);
-  const at::Tensor& weight = patch->weight.defined() ? patch->weight : weights.weight;
+  const at::Tensor& weight = replaced ? patch->weight : weights.weight;
   const at::Tensor& bias = patch->bias.defined() ? patch->bias : weights.bias;
   const bool plain_lora = patch->has_lora() && !patch->magnitude.defined();
   if (plain_lora && x.device().is_cpu() && x.scalar_type() == at::kBFloat16 && is_rows(x)) {

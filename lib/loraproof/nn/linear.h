@@ -16,7 +16,7 @@ struct LinearWeights {
   at::Tensor weight;  ///< [O, I] in the compute type
   at::Tensor bias;    ///< [O] in the compute type, or undefined
   /// What the weight is multiplied with instead of x [N, I]: quantised inputs. Empty: x. An adapter
-  /// beside the weight sees x, as servers have it.
+  /// beside the weight sees x, as servers have it, and so does a weight that it replaces this with.
   std::function<at::Tensor(const at::Tensor& x)> inputs = {};
 };
 

@@ -4,6 +4,10 @@
 
 namespace loraproof::quant {
 
+/// From this magnitude on LLM.int8() takes an input for an outlier: bitsandbytes' default
+/// threshold.
+inline constexpr double kOutlier = 6.0;
+
 enum class Activations {
   None,                     ///< computed in 16 or 32 bits
   Int8PerToken,             ///< each token's row by its largest magnitude / 127.5
@@ -15,8 +19,8 @@ enum class Activations {
 
 struct Inputs {
   Activations activations = Activations::None;
-  double scale = 0;    ///< E4m3Static: of the codes; 0: the largest magnitude seen / 448
-  double outlier = 6;  ///< Int8PerTokenAndOutliers: bitsandbytes' default threshold
+  double scale = 0;           ///< E4m3Static: of the codes; 0: the largest magnitude seen / 448
+  double outlier = kOutlier;  ///< Int8PerTokenAndOutliers: the threshold
 };
 
 }  // namespace loraproof::quant

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "loraproof/candidate/gguf_names.h"
 #include "support/catch.h"
 #include "unit/candidate/checkpoint_folder.h"
 #include "unit/io/gguf_image.h"
@@ -130,6 +131,19 @@ TEST_CASE("gguf models that are not read are refused by name") {
   split.u32("split.count", 2);
   CHECK(refusal(split) ==
         "split.count: one part of a split GGUF file: expected a whole file, found a part");
+}
+
+TEST_CASE("names of modules in a GGUF file and back") {
+  using loraproof::candidate::gguf_name;
+  for (const char* module : {"model.embed_tokens", "lm_head", "model.layers.12.self_attn.q_proj",
+                             "model.layers.0.mlp.down_proj"}) {
+    CAPTURE(module);
+    CHECK(loraproof::candidate::hugging_face_name({.layers = 13}, gguf_name(module) + ".weight") ==
+          std::string(module) + ".weight");
+  }
+  CHECK(gguf_name("model.layers.12.self_attn.q_proj") == "blk.12.attn_q");
+  CHECK(gguf_name("model.layers.3.mlp.router").empty());
+  CHECK(gguf_name("visual.0").empty());
 }
 
 TEST_CASE("gguf summaries name the key that is missing or wrong") {

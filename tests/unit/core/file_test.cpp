@@ -165,6 +165,18 @@ TEST_CASE("an atomic write replaces the file and leaves nothing beside it") {
   CHECK(entries_of(folder.path()) == 1);
 }
 
+TEST_CASE("what can't be written is found before it is written") {
+  const TempDir folder;
+  expect_writable(folder.path() / "new");
+  expect_writable("new-in-the-current-folder");
+  expect_writable(folder.write("old", "text"));
+  expect_writable("/dev/null");
+  expect_writable("/dev/stdout");
+  CHECK(refused([&] { expect_writable(folder.path() / "none" / "x"); }).detail().hint ==
+        "the folder does not exist");
+  CHECK(refused([&] { expect_writable(folder.path()); }).detail().message == "is a folder");
+}
+
 TEST_CASE("a failed atomic write leaves the old file and nothing else") {
   const TempDir folder;
   const auto path = folder.write("out", "old");
@@ -233,7 +245,9 @@ TEST_CASE("an existing folder is refused, or replaced on commit and not before")
   const auto target = folder.path() / "out";
   CHECK(std::string(refused([&] { AtomicFolder(target, false); }).what()) ==
         target.string() + ": already exists; pass --force to replace it");
-  { const AtomicFolder rolled_back(target, true); }
+  {
+    const AtomicFolder rolled_back(target, true);
+  }
   CHECK(read_text_file(target / "old") == "old");
   AtomicFolder writing(target / "", true);  // "out/" is "out"
   write_file_atomically(writing.staging() / "new", "new");

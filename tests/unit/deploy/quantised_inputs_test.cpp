@@ -90,6 +90,8 @@ TEST_CASE("what a lane's layers see is counted until it is told to stop") {
     CHECK(at::equal(seen.inputs(x.narrow(0, first, first == 0 ? 4 : 2)),
                     x.narrow(0, first, first == 0 ? 4 : 2)));
   }
+  (void)inputs.linear("model.layers.1.mlp.up_proj", base);  // asked for, but nothing ran through it
+  CHECK(inputs.find("model.layers.1.mlp.up_proj") == nullptr);
   const InputStatistics& statistics = *inputs.find(module);
   CHECK(at::allclose(statistics.mean_squares(), x.to(at::kDouble).square().mean(0)));
   CHECK(statistics.largest() == x.abs().max().item<double>());

@@ -41,7 +41,7 @@ TEST_CASE("without a patch a linear is x Wt + b") {
 }
 
 TEST_CASE("inputs of the weight are replaced, those of an adapter beside it are not") {
-  const Fixture f;
+  Fixture f;
   const nn::LinearWeights doubled{f.weight, f.bias, [](const at::Tensor& x) { return x * 2; }};
   const at::Tensor of_base = 2 * f.f64(f.x).matmul(f.f64(f.weight).t()) + f.f64(f.bias);
   CHECK(close(nn::linear(f.x, doubled, nullptr), of_base));
@@ -53,6 +53,9 @@ TEST_CASE("inputs of the weight are replaced, those of an adapter beside it are 
       nn::linear(x, halves, &f.patch).to(at::kDouble),
       2 * f.f64(x).matmul(f.f64(weight).t()) + f.f64(x).matmul((f.merged() - f.f64(f.weight)).t()),
       0x1p-7, 0x1p-6));
+  f.patch.weight = f.weight;
+  CHECK(
+      close(nn::linear(f.x, doubled, &f.patch), f.f64(f.x).matmul(f.merged().t()) + f.f64(f.bias)));
 }
 
 TEST_CASE("LoRA, lora_bias and DoRA equal the merged weight in float64") {
