@@ -3,6 +3,7 @@
 // limit follows from the noise floor, is decided here and in measures_base.h, and nowhere else.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "loraproof/golden/compare.h"
 #include "loraproof/golden/reference.h"
 #include "loraproof/golden/suite.h"
+#include "loraproof/merge/lineage.h"
 #include "loraproof/report/policy.h"
 
 namespace loraproof::commands {
@@ -20,11 +22,18 @@ namespace loraproof::commands {
 [[nodiscard]] Measures effect_measures(const adapter::EffectSums& sums,
                                        const adapter::PatchSet& patches, bool use_rslora);
 
+/// A folder that `merge` wrote, and how its weight files differ from those it wrote, if they do.
+struct MergedFrom {
+  merge::Lineage lineage;
+  std::optional<std::string> changed_file;
+};
+
 /// What is run now, to be compared with what the reference was recorded with. Absent parts are
 /// skipped: no adapter given (a merged checkpoint), no tokenizer needed.
 struct IdentityNow {
   golden::Identity identity;
   bool has_adapter = true;
+  std::optional<MergedFrom> merged = std::nullopt;  ///< where the base is an output of `merge`
   bool adapter_may_differ = false;  ///< a new version of the adapter: its identity is reported only
   std::int64_t prompts_with_other_ids = 0;
   std::int64_t prompts = 0;

@@ -4,12 +4,14 @@
 #include <map>
 
 #include "loraproof/commands/measures.h"
+#include "loraproof/io/digest.h"
 
 namespace loraproof::commands {
 namespace {
 
 using report::Measure;
 using report::Outcome;
+using Fields = std::map<std::string, std::string>;
 
 // The first name, in byte order, that is missing on one side or has another value.
 struct Difference {
@@ -18,8 +20,7 @@ struct Difference {
   std::int64_t count = 0;
 };
 
-Difference difference_of(const std::map<std::string, std::string>& recorded,
-                         const std::map<std::string, std::string>& now, bool show_values) {
+Difference difference_of(const Fields& recorded, const Fields& now, bool show_values) {
   Difference difference;
   const auto note = [&](const std::string& name, std::string how) {
     if (difference.count++ == 0 || name < difference.first) {
@@ -42,23 +43,27 @@ Difference difference_of(const std::map<std::string, std::string>& recorded,
   return difference;
 }
 
-Measure map_identity(const char* id, const std::string& what, const Difference& difference,
-                     std::size_t total) {
-  if (difference.count == 0)
-    return passed(id, fmt::format("the {} is what the reference was recorded with", what));
+Measure not_as_recorded(const char* id, std::string subject, std::string message) {
   return {.id = id,
-          .subject = difference.first,
-          .message = fmt::format("the {} is not what the reference was recorded with: {} {}{}",
-                                 what, difference.first, difference.how,
-                                 difference.count == 1 ? ""
-                                                       : fmt::format(" (and {} more of {})",
-                                                                     difference.count - 1, total)),
+          .subject = std::move(subject),
+          .message = std::move(message),
           .hint = fmt::format(
               "if the change is meant, record a new reference or pass --set {}.severity=warn", id),
           .outcome = Outcome::Fail};
 }
 
-using Fields = std::map<std::string, std::string>;
+Measure map_identity(const char* id, const std::string& what, const Difference& difference,
+                     std::size_t total) {
+  if (difference.count == 0)
+    return passed(id, fmt::format("the {} is what the reference was recorded with", what));
+  return not_as_recorded(
+      id, difference.first,
+      fmt::format("the {} is not what the reference was recorded with: {} {}{}", what,
+                  difference.first, difference.how,
+                  difference.count == 1
+                      ? ""
+                      : fmt::format(" (and {} more of {})", difference.count - 1, total)));
+}
 
 // Identity of tensors together with the configuration that says how they are used; a changed field
 // is named before a changed tensor.
@@ -75,6 +80,70 @@ Measure configured_identity(const char* id, const char* what, const char* config
   }
   difference.count += tensors.count;
   return map_identity(id, what, difference, tensors_then.size() + config_then.size());
+}
+
+// What merge.json says of the base, its files being those it names.
+Measure merged_base_identity(const golden::Identity& recorded, const IdentityNow& now) {
+  constexpr const char* kId = "identity.base";
+  const merge::Lineage& lineage = now.merged->lineage;
+  if (now.merged->changed_file) {
+    return not_as_recorded(kId, "merge.json",
+                           fmt::format("the weights are not those that merge.json names: {}",
+                                       *now.merged->changed_file));
+  }
+  if (lineage.base_sha256 != io::combined_digest(recorded.base)) {
+    return not_as_recorded(
+        kId, "merge.json",
+        fmt::format("merged onto another base than the reference was recorded with: {} ({})",
+                    lineage.base_name, lineage.base_sha256));
+  }
+  if (!lineage.base_scheme.empty()) {
+    return not_as_recorded(kId, "merge.json",
+                           fmt::format("merged onto the base as {} stores it; the reference was "
+                                       "recorded on the base itself",
+                                       lineage.base_scheme));
+  }
+  Fields then = recorded.base_config, current = now.identity.base_config;
+  if (lineage.untied_head) {
+    then.erase("tie_word_embeddings");
+    current.erase("tie_word_embeddings");
+  }
+  Difference difference = difference_of(then, current, true);
+  difference.first = "config.json: " + difference.first;
+  if (difference.count > 0) return map_identity(kId, "base", difference, then.size());
+  return passed(kId, "merged, by merge.json, onto the base that the reference was recorded with");
+}
+
+Measure merged_adapter_identity(const golden::Identity& recorded, const MergedFrom& merged) {
+  constexpr const char* kId = "identity.adapter";
+  if (merged.changed_file) return skipped(kId, "the weights are not those that merge.json names");
+  const std::vector<merge::MergedAdapter>& adapters = merged.lineage.adapters;
+  if (adapters.size() > 1) {
+    return not_as_recorded(kId, "merge.json",
+                           fmt::format("{} adapters were merged; the reference was recorded with "
+                                       "one",
+                                       adapters.size()));
+  }
+  const merge::MergedAdapter& adapter = adapters.front();
+  Difference difference = difference_of(recorded.adapter_config, adapter.config, true);
+  if (difference.count > 0) {
+    difference.first = "adapter_config.json: " + difference.first;
+    return map_identity(kId, "merged adapter", difference, recorded.adapter_config.size());
+  }
+  if (adapter.sha256 != io::combined_digest(recorded.adapter)) {
+    return not_as_recorded(
+        kId, "merge.json",
+        fmt::format("another adapter was merged than the reference was recorded with: {} ({})",
+                    adapter.name, adapter.sha256));
+  }
+  if (adapter.weight != 1) {
+    return not_as_recorded(kId, "merge.json",
+                           fmt::format("the adapter was merged with weight {}; the reference was "
+                                       "recorded with 1",
+                                       adapter.weight));
+  }
+  return passed(kId,
+                "merged, by merge.json, from the adapter that the reference was recorded with");
 }
 
 Measure template_identity(const std::optional<std::string>& recorded,
@@ -107,11 +176,16 @@ Measure template_identity(const std::optional<std::string>& recorded,
 
 Measures identity_measures(const golden::Identity& recorded, const IdentityNow& now) {
   Measures measures;
-  if (!now.has_adapter && !recorded.adapter.empty()) {
+  if (!now.has_adapter && !recorded.adapter.empty() && now.merged) {
+    measures.push_back(merged_base_identity(recorded, now));
+    measures.push_back(merged_adapter_identity(recorded, *now.merged));
+    measures.back().report_only = now.adapter_may_differ;
+  } else if (!now.has_adapter && !recorded.adapter.empty()) {
     measures.push_back(
         skipped("identity.base",
-                "no --adapter: a merged checkpoint differs from the recorded base by design"));
-    measures.push_back(skipped("identity.adapter", "no --adapter"));
+                "no --adapter and no merge.json: a merged checkpoint differs from the recorded "
+                "base by design"));
+    measures.push_back(skipped("identity.adapter", "no --adapter and no merge.json"));
   } else {
     measures.push_back(configured_identity("identity.base", "base", "config.json", recorded.base,
                                            recorded.base_config, now.identity.base,

@@ -24,6 +24,7 @@
 #include "loraproof/io/model_folder.h"
 #include "loraproof/merge/estimate.h"
 #include "loraproof/merge/layout.h"
+#include "loraproof/merge/lineage.h"
 #include "loraproof/merge/read_back.h"
 #include "loraproof/merge/resume.h"
 #include "loraproof/report/gate.h"
@@ -32,8 +33,6 @@ namespace loraproof::commands {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::string_view kMergeSchema = "loraproof.merge/1";
 
 std::optional<io::DType> dtype_of(const std::string& name) {
   if (name == "bf16") return io::DType::BF16;
@@ -280,31 +279,21 @@ class Merger {
 
   void describe(const fs::path& folder, const std::vector<merge::FileResult>& files,
                 const merge::SideFiles& side) {
-    Json adapters = Json::array(), written = Json::object();
+    merge::Lineage lineage{.tool_version = kVersion,
+                           .base_name = config_.value("_name_or_path", folder_.filename().string()),
+                           .base_sha256 = report_.inputs.front().sha256,
+                           .dtype = options_.dtype,
+                           .base_scheme = options_.base_scheme,
+                           .combine = options_.combine,
+                           .untied_head = !plan_.untied_head.empty()};
     for (std::size_t i = 0; i < adapters_.size(); ++i) {
-      const adapter::AdapterConfig& config = adapters_[i].config;
-      Json row = {{"name", adapters_[i].name}, {"sha256", digests_[i]}, {"weight", weights_[i]}};
-      if (config.method == adapter::Method::Lora) {
-        row["r"] = config.r;
-        row["lora_alpha"] = config.lora_alpha;
-      } else {
-        row["method"] = name_of(config.method);
-      }
-      adapters.push_back(std::move(row));
+      lineage.adapters.push_back({adapters_[i].name, digests_[i],
+                                  adapter::meaning_fields(adapters_[i].config), weights_[i]});
     }
-    for (const merge::FileResult& file : files) written[file.name] = file.sha256;
-    const Json record = {{"schema", kMergeSchema},
-                         {"tool", {{"name", "loraproof"}, {"version", kVersion}}},
-                         {"base",
-                          {{"name", config_.value("_name_or_path", folder_.filename().string())},
-                           {"sha256", report_.inputs.front().sha256}}},
-                         {"adapters", std::move(adapters)},
-                         {"dtype", options_.dtype},
-                         {"base_scheme", options_.base_scheme},
-                         {"combine", options_.combine},
-                         {"files", std::move(written)},
-                         {"plan", report_.metrics["plan"]},
-                         {"modules", report_.metrics["modules"]}};
+    for (const merge::FileResult& file : files) lineage.files[file.name] = file.sha256;
+    Json record = merge::to_json(lineage);
+    record["plan"] = report_.metrics["plan"];
+    record["modules"] = report_.metrics["modules"];
     write_file_atomically(folder / "merge.json", record.dump(2) + "\n");
     write_file_atomically(folder / "README.md",
                           merged_model_card(folder_.filename().string(), adapters_));

@@ -67,9 +67,19 @@ std::int64_t recorded_tokens(const golden::Reference& reference) {
   return tokens;
 }
 
+// Where the base is judged without adapters and `merge` wrote it.
+std::optional<MergedFrom> merged_from(const GoldenJob& job, Progress& progress) {
+  if (!job.session.adapters.empty()) return std::nullopt;
+  std::optional<merge::Lineage> lineage = merge::read_lineage(job.session.base.folder);
+  if (!lineage) return std::nullopt;
+  auto changed = merge::changed_file(*lineage, job.session.base.checkpoint, progress);
+  return MergedFrom{std::move(*lineage), std::move(changed)};
+}
+
 // The parts of a run that its measures are made of.
 struct Run {
   const GoldenJob& job;
+  const std::optional<MergedFrom>& merged;
   const TextInput& text;
   const BaseWatch& watch;
   const io::DigestByName& base_tensors;
@@ -80,6 +90,7 @@ Measures identity_of_subject(const Run& run, const Subject& subject, const golde
   IdentityNow now{
       .identity = identity_of(run.job.session.base, adapter, run.text, run.base_tensors),
       .has_adapter = adapter != nullptr,
+      .merged = run.merged,
       .adapter_may_differ = run.job.against == golden::Against::Revision,
       .prompts = static_cast<std::int64_t>(diff.prompts.size())};
   now.prompts_with_other_ids = std::ranges::count_if(
@@ -206,10 +217,11 @@ report::Report validate(const ValidateOptions& options, Context& context) {
                                        recorded_tokens(subjects.front().reference));
     return report;
   }
+  const std::optional<MergedFrom> merged = merged_from(job, context.progress);
   BaseWatch watch = job.watch();
   engine::LayerStore store = job.store(job.compute, &watch);
   const auto lanes = run_lanes(job, tasks_of(job, subjects), prompt_ids, store, context.progress);
-  const Run run{job, text, watch, watch.finish()};
+  const Run run{job, merged, text, watch, watch.finish()};
   report_results(run, subjects, lanes, std::move(measures), report);
   if (options.timings) report.run = figures.json(store);
   return report;

@@ -108,6 +108,18 @@ std::string combined_digest(const DigestByName& digest_by_name) {
   return hash.finish();
 }
 
+std::string file_digest(const MappedFile& file) {
+  Sha256 hash;
+  for (std::span<const std::byte> rest = file.bytes(); !rest.empty();) {
+    const auto piece = rest.first(std::min(kPieceBytes, rest.size()));
+    file.read_in(piece);
+    hash.update(piece);
+    file.done_with(piece);
+    rest = rest.subspan(piece.size());
+  }
+  return hash.finish();
+}
+
 fs::path DigestCache::default_folder() {
   const auto variable = [](const char* name) {
     const char* value = std::getenv(name);

@@ -46,6 +46,9 @@ class TensorHash {
 /// "<digest> <length of the name in bytes> <name>\n" for each tensor.
 [[nodiscard]] std::string combined_digest(const DigestByName& digest_by_name);
 
+/// SHA-256 of a whole file as it is read now; its pages are given back.
+[[nodiscard]] std::string file_digest(const MappedFile& file);
+
 /// What a file was when its digests were taken. The change time catches what the others miss: a
 /// file overwritten in place whose size and modification time were put back.
 struct DigestStamp {

@@ -4,9 +4,9 @@
 #include <fstream>
 #include <utility>
 
-#include "loraproof/core/digest.h"
 #include "loraproof/core/file.h"
 #include "loraproof/core/log.h"
+#include "loraproof/io/digest.h"
 
 namespace loraproof::merge {
 namespace {
@@ -57,21 +57,6 @@ FileResult file_from(const Json& json) {
   return file;
 }
 
-constexpr std::size_t kPieceBytes = std::size_t{16} << 20;
-
-std::string digest_of(const fs::path& path) {
-  const MappedFile file(path);
-  Sha256 sha;
-  for (std::span<const std::byte> rest = file.bytes(); !rest.empty();) {
-    const auto piece = rest.first(std::min(kPieceBytes, rest.size()));
-    file.read_in(piece);
-    sha.update(piece);
-    file.done_with(piece);
-    rest = rest.subspan(piece.size());
-  }
-  return sha.finish();
-}
-
 }  // namespace
 
 ResumeRecord::ResumeRecord(fs::path folder, Json job)
@@ -102,7 +87,7 @@ std::map<std::string, FileResult> ResumeRecord::take_over() {
     const fs::path name(item.first);
     const fs::path path = folder_ / name.filename();
     return name != name.filename() || !fs::is_regular_file(fs::symlink_status(path)) ||
-           digest_of(path) != item.second.sha256;
+           io::file_digest(MappedFile(path)) != item.second.sha256;
   });
   std::vector<fs::path> others;
   for (const auto& entry : fs::directory_iterator(folder_)) {
