@@ -393,7 +393,7 @@ def check_case(tally, binary, work, case):
 def check_base_scheme(tally, binary, work):
     """QLoRA: onto what bitsandbytes makes of the base, in 16 bit; what it leaves alone stays."""
     try:
-        import bitsandbytes.functional as bnb
+        from quant_bitsandbytes import four_bit
     except ImportError as error:
         print(f"without --base-scheme: {error}")
         return
@@ -409,7 +409,7 @@ def check_base_scheme(tally, binary, work):
     trained_on = {}
     for name, weight in before.items():
         is_linear = weight.dim() == 2 and "embed_tokens" not in name and "lm_head" not in name
-        trained_on[name] = bnb.dequantize_4bit(*bnb.quantize_4bit(weight.contiguous(), quant_type="nf4", blocksize=64)) if is_linear else weight
+        trained_on[name] = four_bit("nf4")(weight.contiguous())["values"] if is_linear else weight
     truth = truth_of(trained_on, load_file(adapter / "adapter_model.safetensors"), config, case.model, 1)
     wrong, _ = misrounded(truth, after)
     tally.check("base-scheme: float64 on the dequantised base, rounded once", wrong == 0, f"{len(truth)} tensors, {wrong} wrong")

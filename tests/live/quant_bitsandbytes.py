@@ -4,6 +4,7 @@
 import bitsandbytes.functional as bnb
 import numpy as np
 import torch
+from bitsandbytes.backends.default.ops import _dequantize_4bit_compute
 
 
 def dynamic_map():
@@ -24,6 +25,13 @@ def dynamic_map():
     return torch.tensor(sorted(levels), dtype=torch.float32)
 
 
+def dequantised(packed, absmax, code, weight):
+    """bitsandbytes' own device-independent dequantisation. Its CPU kernel for AVX512 with BF16 gives other values where blocks of
+    64 don't divide the rows (it begins blocks anew with each row, which quantize_4bit doesn't), and other last bits of tiny values."""
+    eager = _dequantize_4bit_compute.__wrapped__  # without torch.compile
+    return eager(packed.reshape(-1), absmax, code, 64, weight.shape, weight.dtype)
+
+
 def four_bit(quant_type, double=False, offset=None):
     def oracle(weight):
         packed, state = bnb.quantize_4bit(weight, quant_type=quant_type, blocksize=64)
@@ -41,7 +49,7 @@ def four_bit(quant_type, double=False, offset=None):
                 code=state.code, quant_type=quant_type, offset=mean, state2=nested)
             result |= {"scales": absmax, "scale_codes": nested_codes,
                        "tensor_scales": torch.cat([mean.reshape(1), nested.absmax])}
-        values = bnb.dequantize_4bit(packed, state)
+        values = dequantised(packed, result["scales"], state.code, weight)
         # Everything but the JSON of names and sizes.
         size = packed.nbytes + state.absmax.nbytes
         if double:

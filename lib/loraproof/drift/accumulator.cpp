@@ -7,6 +7,7 @@
 
 #include "loraproof/core/error.h"
 #include "loraproof/drift/merge.h"
+#include "loraproof/drift/ngrams.h"
 
 namespace loraproof::drift {
 namespace {
@@ -20,22 +21,6 @@ std::int64_t rounded(std::int64_t value, std::int64_t divisor) {
   return value >= 0 ? (value + divisor / 2) / divisor : -((-value + divisor / 2) / divisor);
 }
 
-template <std::size_t size>
-void add_products(const std::array<std::int64_t, size>& values, std::vector<std::int64_t>& sums) {
-  std::array<std::size_t, size> used;
-  std::array<std::int64_t, size> value;
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < size; ++i) {
-    if (values[i] == 0) continue;
-    used[count] = i;
-    value[count++] = values[i];
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    std::int64_t* row = sums.data() + triangle_at(used[i], used[i], size) - used[i];
-    for (std::size_t j = i; j < count; ++j) row[used[j]] += value[i] * value[j];
-  }
-}
-
 }  // namespace
 
 Accumulator::Accumulator(const Map& map, const MapTables& tables, const TokenFacts& facts,
@@ -47,8 +32,8 @@ Accumulator::Accumulator(const Map& map, const MapTables& tables, const TokenFac
       tokens_(tables.tokens.size()),
       cell_set_(kBigramCells / 64),
       cell_df_(kBigramCells),
-      products_(triangle_size(kSketchSize)),
-      group_products_(triangle_size(kGroups)) {
+      products_(kSketchSize),
+      group_products_(kGroups) {
   for (auto& bins : bins_) bins.resize(static_cast<std::size_t>(max_log_key()) + 1);
   for (const std::string& name : features) sums_.features.push_back({.name = name});
 }
@@ -71,7 +56,14 @@ void Accumulator::add(const Unit& unit) {
 void Accumulator::count_tokens(const Unit& unit) {
   counts_ = {};
   distinct_.clear();
-  for (const std::int32_t id : unit.ids) {
+  constexpr std::size_t kAhead = 8;
+  for (std::size_t i = 0; i < unit.ids.size(); ++i) {
+    if (i + kAhead < unit.ids.size()) {
+      const auto later = static_cast<std::size_t>(unit.ids[i + kAhead]);
+      __builtin_prefetch(&tokens_[later], 1);
+      __builtin_prefetch(&tables_.tokens[later]);
+    }
+    const std::int32_t id = unit.ids[i];
     if (tokens_[static_cast<std::size_t>(id)].count++ == 0) distinct_.push_back(id);
   }
   for (const std::int32_t id : distinct_) {
@@ -92,20 +84,19 @@ void Accumulator::count_tokens(const Unit& unit) {
 }
 
 void Accumulator::count_ngrams(std::span<const std::int32_t> ids) {
-  for (std::size_t i = 0; i + 1 < ids.size(); ++i) {
-    const std::uint32_t cell = bigram_cell(tables_.bigram_key, ids[i], ids[i + 1]);
+  bigram_cells(tables_.bigram_key, ids, bigrams_);
+  counts_.bigrams += std::ssize(bigrams_);
+  for (const std::uint32_t cell : bigrams_) {
     const std::uint64_t bit = std::uint64_t{1} << (cell % 64);
-    ++counts_.bigrams;
     if ((cell_set_[cell / 64] & bit) == 0) cells_.push_back(cell);
     cell_set_[cell / 64] |= bit;
   }
   if (map_.filter.words.empty()) return;
-  for (std::size_t i = 0; i + 2 < ids.size(); ++i) {
-    const std::uint64_t hash = trigram_hash(tables_.ngram_key, ids.data() + i);
-    if (!in_sample(hash, map_.filter.sample_bits)) continue;
-    ++counts_.trigrams;
-    counts_.novel += filter_has(map_.filter, hash) ? 0 : 1;
-  }
+  trigram_hashes(tables_.ngram_key, ids, trigrams_);
+  std::erase_if(trigrams_,
+                [this](std::uint64_t hash) { return !in_sample(hash, map_.filter.sample_bits); });
+  counts_.trigrams += std::ssize(trigrams_);
+  counts_.novel += count_missing(map_.filter, trigrams_);
 }
 
 void Accumulator::add_shares(std::int64_t tokens) {
@@ -127,8 +118,8 @@ void Accumulator::add_shares(std::int64_t tokens) {
     shares[i] = rounded(shares[i] << kFixedBits, tokens);
     sums_.group_sum[i] += shares[i];
   }
-  add_products(sketch, products_);
-  add_products(shares, group_products_);
+  products_.add(sketch);
+  group_products_.add(shares);
 }
 
 void Accumulator::add_lens(Lens lens, std::int64_t x, std::int64_t y, bool is_share) {
@@ -194,12 +185,8 @@ void Accumulator::add_features(const Unit& unit) {
 }
 
 void Accumulator::flush() {
-  for (std::size_t i = 0; i < products_.size(); ++i) {
-    sums_.sketch_products[i] += std::exchange(products_[i], 0);
-  }
-  for (std::size_t i = 0; i < group_products_.size(); ++i) {
-    sums_.group_products[i] += std::exchange(group_products_[i], 0);
-  }
+  products_.move_to(sums_.sketch_products);
+  group_products_.move_to(sums_.group_products);
   for (std::size_t cell = 0; cell < cell_df_.size(); ++cell)
     sums_.bigram_df[cell] += std::exchange(cell_df_[cell], 0);
   unflushed_ = 0;

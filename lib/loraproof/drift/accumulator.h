@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "loraproof/drift/products.h"
 #include "loraproof/drift/profile.h"
 #include "loraproof/drift/tables.h"
 #include "loraproof/drift/token_facts.h"
@@ -46,13 +47,15 @@ class Accumulator {
     std::int64_t df = 0, tf = 0;
     std::uint32_t count = 0;  // in this unit; zero between units
   };
-  std::vector<TokenState> tokens_;            // by id
-  std::vector<std::int32_t> distinct_;        // ids of this unit
-  std::vector<std::uint64_t> cell_set_;       // a bit for each bigram cell of this unit; then zero
-  std::vector<std::uint32_t> cells_;          // of this unit
-  std::vector<std::uint32_t> cell_df_;        // by cell, until the next flush
-  std::vector<std::int64_t> products_;        // of the sketch, until the next flush
-  std::vector<std::int64_t> group_products_;  // likewise
+  std::vector<TokenState> tokens_;       // by id
+  std::vector<std::int32_t> distinct_;   // ids of this unit
+  std::vector<std::uint64_t> cell_set_;  // a bit for each bigram cell of this unit; then zero
+  std::vector<std::uint32_t> cells_;     // of this unit
+  std::vector<std::uint32_t> bigrams_;   // cells of a text's bigrams
+  std::vector<std::uint64_t> trigrams_;  // hashes of those of its trigrams that count
+  std::vector<std::uint32_t> cell_df_;   // by cell, until the next flush
+  ProductSums products_;                 // of the sketch, until the next flush
+  ProductSums group_products_;           // likewise
   std::int64_t unflushed_ = 0;
   std::array<std::vector<std::int64_t>, kLensCount> bins_;  // by lens, by key
   struct UnitCounts {

@@ -24,7 +24,7 @@ struct SipState {
         b(key.k1 ^ 0x646f72616e646f6dU),
         c(key.k0 ^ 0x6c7967656e657261U),
         d(key.k1 ^ 0x7465646279746573U) {}
-  void round() {
+  [[gnu::always_inline]] void round() {
     a += b;
     b = std::rotl(b, 13) ^ a;
     a = std::rotl(a, 32);
@@ -36,13 +36,13 @@ struct SipState {
     b = std::rotl(b, 17) ^ c;
     c = std::rotl(c, 32);
   }
-  void absorb(std::uint64_t word) {
+  [[gnu::always_inline]] void absorb(std::uint64_t word) {
     d ^= word;
     round();
     round();
     a ^= word;
   }
-  [[nodiscard]] std::uint64_t finish() {
+  [[nodiscard]] [[gnu::always_inline]] std::uint64_t finish() {
     c ^= 0xFF;
     for (int i = 0; i < 4; ++i) round();
     return a ^ b ^ c ^ d;
@@ -54,14 +54,16 @@ struct SipState {
 [[nodiscard]] std::uint64_t siphash(const SipKey& key, std::string_view bytes);
 
 /// The same of one or two 64-bit words as 8 or 16 bytes in little-endian order.
-[[nodiscard]] inline std::uint64_t siphash_word(const SipKey& key, std::uint64_t word) {
+[[nodiscard]] [[gnu::always_inline]] inline std::uint64_t siphash_word(const SipKey& key,
+                                                                       std::uint64_t word) {
   detail::SipState state(key);
   state.absorb(word);
   state.absorb(std::uint64_t{8} << 56);
   return state.finish();
 }
-[[nodiscard]] inline std::uint64_t siphash_words(const SipKey& key, std::uint64_t first,
-                                                 std::uint64_t second) {
+[[nodiscard]] [[gnu::always_inline]] inline std::uint64_t siphash_words(const SipKey& key,
+                                                                        std::uint64_t first,
+                                                                        std::uint64_t second) {
   detail::SipState state(key);
   state.absorb(first);
   state.absorb(second);

@@ -2,6 +2,7 @@
 #include "loraproof/drift/tables.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "loraproof/drift/wire.h"
@@ -51,6 +52,7 @@ std::vector<MapToken> head_tokens(const Map& map) {
 // from the others.
 class Probe {
  public:
+  Probe() = default;
   Probe(std::uint64_t hash, std::uint64_t bits)
       : bits_(bits),
         at_((hash >> 16) % bits),
@@ -62,10 +64,17 @@ class Probe {
   }
 
  private:
-  std::uint64_t bits_;
-  std::uint64_t at_;
-  std::uint64_t step_;
+  std::uint64_t bits_ = 0;
+  std::uint64_t at_ = 0;
+  std::uint64_t step_ = 0;
 };
+
+bool has_all(const NgramFilter& filter, Probe probe) {
+  for (int i = 0; i < kProbes; ++i, probe.next()) {
+    if ((filter.words[probe.at() / 64] >> (probe.at() % 64) & 1) == 0) return false;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -133,11 +142,27 @@ NgramFilter make_filter(const std::vector<std::uint64_t>& hashes, std::int32_t s
 }
 
 bool filter_has(const NgramFilter& filter, std::uint64_t hash) {
-  Probe probe(hash, filter.words.size() * 64);
-  for (int i = 0; i < kProbes; ++i, probe.next()) {
-    if ((filter.words[probe.at() / 64] >> (probe.at() % 64) & 1) == 0) return false;
+  return has_all(filter, Probe(hash, filter.words.size() * 64));
+}
+
+std::int64_t count_missing(const NgramFilter& filter, std::span<const std::uint64_t> hashes) {
+  // The words of some hashes are asked for before the first one is looked at.
+  constexpr std::size_t kAhead = 8;
+  const std::uint64_t bits = filter.words.size() * 64;
+  std::array<Probe, kAhead> probes;
+  std::int64_t missing = 0;
+  while (!hashes.empty()) {
+    const std::size_t count = std::min(hashes.size(), kAhead);
+    for (std::size_t i = 0; i < count; ++i) {
+      probes[i] = Probe(hashes[i], bits);
+      Probe probe = probes[i];
+      for (int bit = 0; bit < kProbes; ++bit, probe.next())
+        __builtin_prefetch(filter.words.data() + probe.at() / 64);
+    }
+    for (std::size_t i = 0; i < count; ++i) missing += has_all(filter, probes[i]) ? 0 : 1;
+    hashes = hashes.subspan(count);
   }
-  return true;
+  return missing;
 }
 
 }  // namespace loraproof::drift

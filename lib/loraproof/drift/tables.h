@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "loraproof/drift/hash.h"
@@ -42,14 +43,16 @@ inline constexpr std::int64_t kRareDf = 5;
 
 static_assert(kSketchSize == 256, "a cell is one byte");
 
-[[nodiscard]] inline std::uint32_t bigram_cell(const SipKey& key, std::int32_t first,
-                                               std::int32_t second) {
+[[nodiscard]] [[gnu::always_inline]] inline std::uint32_t bigram_cell(const SipKey& key,
+                                                                      std::int32_t first,
+                                                                      std::int32_t second) {
   const std::uint64_t word = static_cast<std::uint32_t>(first) |
                              static_cast<std::uint64_t>(static_cast<std::uint32_t>(second)) << 32;
   return static_cast<std::uint32_t>(siphash_word(key, word) & (kBigramCells - 1));
 }
 
-[[nodiscard]] inline std::uint64_t trigram_hash(const SipKey& key, const std::int32_t* ids) {
+[[nodiscard]] [[gnu::always_inline]] inline std::uint64_t trigram_hash(const SipKey& key,
+                                                                       const std::int32_t* ids) {
   const std::uint64_t word = static_cast<std::uint32_t>(ids[0]) |
                              static_cast<std::uint64_t>(static_cast<std::uint32_t>(ids[1])) << 32;
   return siphash_words(key, word, static_cast<std::uint32_t>(ids[2]));
@@ -64,5 +67,8 @@ static_assert(kSketchSize == 256, "a cell is one byte");
 [[nodiscard]] NgramFilter make_filter(const std::vector<std::uint64_t>& hashes,
                                       std::int32_t sample_bits);
 [[nodiscard]] bool filter_has(const NgramFilter& filter, std::uint64_t hash);
+/// How many of these hashes, all in the sample, it doesn't have.
+[[nodiscard]] std::int64_t count_missing(const NgramFilter& filter,
+                                         std::span<const std::uint64_t> hashes);
 
 }  // namespace loraproof::drift

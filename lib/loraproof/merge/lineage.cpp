@@ -13,20 +13,19 @@ constexpr std::string_view kFamily = "loraproof.merge/";
 constexpr std::string_view kSchema = "loraproof.merge/1";
 
 Json to_json(const MergedAdapter& adapter) {
-  Json config = Json::object();
-  for (const auto& [name, value] : adapter.config) config[name] = Json::parse(value);
   return {{"name", adapter.name},
           {"sha256", adapter.sha256},
           {"weight", adapter.weight},
-          {"config", std::move(config)}};
+          {"config", adapter.config}};
 }
 
 MergedAdapter adapter_from(const JsonObject& json) {
   MergedAdapter adapter{.name = json.string("name"),
                         .sha256 = json.string("sha256"),
                         .weight = json.number("weight")};
-  for (const auto& [name, value] : json.object("config").json().items())
-    adapter.config[name] = value.dump();
+  const JsonObject config = json.object("config");
+  for (const auto& [name, value] : config.json().items())
+    adapter.config[name] = config.string(name);
   return adapter;
 }
 

@@ -171,29 +171,25 @@ bool Bpe::may_cut(std::string_view word, std::size_t at) const {
          (space_mark_ && word.substr(at).starts_with(kSpaceMark));
 }
 
-void Bpe::encode(std::string_view word, WordCache* cache, std::vector<std::int32_t>& out) const {
-  if (!cuts_ || !space_mark_) return encode_part(word, cache, out);
-  std::size_t begin = 0;
-  for (std::size_t at = word.find(kSpaceMark, 1); at != std::string_view::npos;
+std::size_t Bpe::part_end(std::string_view word, std::size_t begin) const {
+  if (!cuts_ || !space_mark_) return word.size();
+  for (std::size_t at = word.find(kSpaceMark, begin + 1); at != std::string_view::npos;
        at = word.find(kSpaceMark, at + kSpaceMark.size())) {
-    if (!may_cut(word, at)) continue;
-    encode_part(word.substr(begin, at - begin), cache, out);
-    begin = at;
+    if (may_cut(word, at)) return at;
   }
-  encode_part(word.substr(begin), cache, out);
+  return word.size();
 }
 
-void Bpe::encode_part(std::string_view word, WordCache* cache,
-                      std::vector<std::int32_t>& out) const {
-  if (cache == nullptr) return encode_unseen(word, out);
-  if (cache->find(word, out)) return;
+void Bpe::encode(std::string_view part, const WordCache::Place& place, WordCache& cache,
+                 std::vector<std::int32_t>& out) const {
+  if (cache.find(place, out)) return;
   const std::size_t before = out.size();
   if (cuts_) {
-    encode_pieces(word, *cache, out);
+    encode_pieces(part, cache, out);
   } else {
-    encode_unseen(word, out);
+    encode(part, out);
   }
-  cache->keep(word, out.data() + before, out.size() - before);
+  cache.keep(place, out.data() + before, out.size() - before);
 }
 
 // "self.stream" is new, "self" is not.
@@ -204,14 +200,16 @@ void Bpe::encode_pieces(std::string_view word, WordCache& cache,
     if (at < word.size() && !may_cut(word, at)) continue;
     const std::string_view piece = word.substr(begin, at - begin);
     begin = at;
-    if (piece.size() < word.size() && cache.find(piece, out)) continue;
+    if (piece.size() == word.size()) return encode(word, out);
+    const WordCache::Place place = cache.place_of(piece);
+    if (cache.find(place, out)) continue;
     const std::size_t before = out.size();
-    encode_unseen(piece, out);
-    if (piece.size() < word.size()) cache.keep(piece, out.data() + before, out.size() - before);
+    encode(piece, out);
+    cache.keep(place, out.data() + before, out.size() - before);
   }
 }
 
-void Bpe::encode_unseen(std::string_view word, std::vector<std::int32_t>& out) const {
+void Bpe::encode(std::string_view word, std::vector<std::int32_t>& out) const {
   const std::int32_t whole =
       word.size() <= longest_word_ ? (takes_bytes_ ? words_ : vocab_.map()).find(word) : -1;
   if (whole < 0) return merge(word, out);

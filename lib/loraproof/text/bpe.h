@@ -67,9 +67,15 @@ class Bpe {
   /// byte and defines what to do then, so words must arrive in the byte alphabet.
   [[nodiscard]] bool takes_bytes() const { return takes_bytes_; }
 
-  /// Appends the ids of one word (not empty). Thread-safe; `cache` (may be null) belongs to this
-  /// model and the calling thread.
-  void encode(std::string_view word, WordCache* cache, std::vector<std::int32_t>& out) const;
+  /// Where the part of a word (not empty) that begins at `begin` ends: ids of parts are those of
+  /// the word, one after another.
+  [[nodiscard]] std::size_t part_end(std::string_view word, std::size_t begin) const;
+  /// Appends the ids of one part. Thread-safe.
+  void encode(std::string_view part, std::vector<std::int32_t>& out) const;
+  /// The same by way of a cache, which belongs to this model and the calling thread. `place`: the
+  /// part's, in this cache.
+  void encode(std::string_view part, const WordCache::Place& place, WordCache& cache,
+              std::vector<std::int32_t>& out) const;
 
   [[nodiscard]] const Vocabulary& vocabulary() const { return vocab_; }
   [[nodiscard]] std::optional<std::int32_t> unk_id() const {
@@ -82,7 +88,6 @@ class Bpe {
   void read_options(const JsonObject& model);
   void read_merges(TokenizerDocument& document);
   void use_bytes();
-  void encode_part(std::string_view word, WordCache* cache, std::vector<std::int32_t>& out) const;
   void encode_pieces(std::string_view word, WordCache& cache, std::vector<std::int32_t>& out) const;
   /// May what stands before word[at] be encoded without what follows?
   [[nodiscard]] bool may_cut(std::string_view word, std::size_t at) const;
@@ -90,7 +95,6 @@ class Bpe {
     return static_cast<std::size_t>(static_cast<unsigned char>(last)) << 8 |
            static_cast<unsigned char>(first);
   }
-  void encode_unseen(std::string_view word, std::vector<std::int32_t>& out) const;
   void merge(std::string_view word, std::vector<std::int32_t>& out) const;
   void append_symbols(std::string_view word, std::vector<std::int32_t>& symbols) const;
   void merge_bytes(std::string_view word, std::vector<std::int32_t>& out) const;

@@ -169,9 +169,11 @@ void PreTokenizer::run_byte_level(std::size_t index, std::string_view piece, boo
       mapped.clear();
       append_alphabet(mapped, word);
       run_step(index + 1, mapped, at_start && pos == 0, run);
+      run.sink.flush();
     }
     pos = end;
   }
+  if (!prefixed.empty()) run.sink.flush();
 }
 
 void PreTokenizer::run_metaspace(std::size_t index, std::string_view piece, bool at_start,
@@ -181,7 +183,10 @@ void PreTokenizer::run_metaspace(std::size_t index, std::string_view piece, bool
   const bool wanted =
       step.prepend == Prepend::Always || (step.prepend == Prepend::First && at_start);
   if (wanted && !text.starts_with(step.literal)) text.insert(0, step.literal);
-  if (!step.split) return run_step(index + 1, text, at_start, run);
+  if (!step.split) {
+    run_step(index + 1, text, at_start, run);
+    return run.sink.flush();
+  }
   std::vector<Span> spans;
   for_each_span({.kind = Kind::SplitLiteral, .literal = step.literal}, text,
                 [&](const Span& span) { spans.push_back(span); });
@@ -189,6 +194,7 @@ void PreTokenizer::run_metaspace(std::size_t index, std::string_view piece, bool
     run_step(index + 1, std::string_view(text).substr(span.begin, span.end - span.begin),
              at_start && span.begin == 0, run);
   }
+  run.sink.flush();
 }
 
 void PreTokenizer::run_split(std::size_t index, std::string_view piece, bool at_start,

@@ -13,11 +13,12 @@
 
 namespace loraproof::text {
 
-/// Receives the words of a text one after another.
+/// Receives the words of a text one after another. Their bytes stay where they are until flush().
 class WordSink {
  public:
   virtual ~WordSink() = default;
   virtual void word(std::string_view text) = 0;
+  virtual void flush() = 0;
 };
 
 class PreTokenizer {
@@ -34,7 +35,8 @@ class PreTokenizer {
 
   /// Cuts one piece (normalised, between added tokens) into non-empty words. `at_start`: the piece
   /// is the beginning of the whole text. `raw_bytes`: a final ByteLevel hands on bytes, not
-  /// alphabet characters.
+  /// alphabet characters. Flushes the sink before its words' own
+  /// memory goes, which is never that of `piece`.
   void run(std::string_view piece, bool at_start, bool raw_bytes, WordSink& sink) const;
 
  private:

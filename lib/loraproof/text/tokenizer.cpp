@@ -2,6 +2,7 @@
 #include "loraproof/text/tokenizer.h"
 
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 
 #include "loraproof/core/file.h"
@@ -17,16 +18,43 @@
 namespace loraproof::text {
 namespace {
 
+// With a cache, words wait until there are some: their places are on the way from memory meanwhile.
 class BpeSink final : public WordSink {
  public:
   BpeSink(const Bpe& model, WordCache* cache, std::vector<std::int32_t>& out)
       : model_(model), cache_(cache), out_(out) {}
-  void word(std::string_view text) override { model_.encode(text, cache_, out_); }
+
+  void word(std::string_view text) override {
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = model_.part_end(text, begin);
+      part(text.substr(begin, end - begin));
+      begin = end;
+    }
+  }
+
+  void flush() override {
+    for (std::size_t i = 0; i < count_; ++i)
+      model_.encode(waiting_[i].text, waiting_[i].place, *cache_, out_);
+    count_ = 0;
+  }
 
  private:
+  struct Waiting {
+    std::string_view text;
+    WordCache::Place place;
+  };
+
+  void part(std::string_view text) {
+    if (cache_ == nullptr) return model_.encode(text, out_);
+    waiting_[count_++] = {text, cache_->place_of(text)};
+    if (count_ == waiting_.size()) flush();
+  }
+
   const Bpe& model_;
   WordCache* cache_;  // may be null
   std::vector<std::int32_t>& out_;
+  std::array<Waiting, 16> waiting_;
+  std::size_t count_ = 0;
 };
 
 const Json& component_of(const JsonObject& root, std::string_view key) {
@@ -64,13 +92,17 @@ struct Tokenizer::Impl {
     std::string storage;
     const std::string_view text = normalizer.apply(raw, storage);
     BpeSink sink(model, cache, out);
-    if (!added.any(true)) return pre_tokenizer.run(text, at_start, model.takes_bytes(), sink);
+    if (!added.any(true)) {
+      pre_tokenizer.run(text, at_start, model.takes_bytes(), sink);
+      return sink.flush();
+    }
     for (const AddedTokens::Piece& piece : added.split(text, true)) {
       if (piece.id >= 0) {
         out.push_back(piece.id);
       } else {
         pre_tokenizer.run(text.substr(piece.begin, piece.end - piece.begin),
                           at_start && piece.begin == 0, model.takes_bytes(), sink);
+        sink.flush();
       }
     }
   }

@@ -21,13 +21,30 @@ class WordCache {
   static constexpr std::size_t kWordBytes = 23;
   static constexpr std::size_t kIds = 9;
 
+  /// Where the ids of a word would be. Asked for some words ahead, it hides the way to memory.
+  class Place {
+    friend class WordCache;
+    // The bytes of the word, zeros behind them, and its size in the last byte: three comparisons
+    // tell words apart, where memcmp of some bytes is a call.
+    std::array<std::uint64_t, 3> key{};
+    std::size_t set = kNone;
+  };
+  [[nodiscard]] Place place_of(std::string_view word) const {
+    Place place;
+    if (word.size() > kWordBytes) return place;
+    place.key = key_of(word);
+    place.set = set_of(place.key);
+    __builtin_prefetch(&sets_[place.set][0]);
+    __builtin_prefetch(&sets_[place.set][1]);
+    return place;
+  }
+
   /// Appends the ids of the word; false when it isn't known.
-  bool find(std::string_view word, std::vector<std::int32_t>& out) {
-    if (word.size() > kWordBytes) return false;
-    const Key key = key_of(word);
-    Set& set = sets_[set_of(key)];
-    if (set[0].key != key) {
-      if (set[1].key != key) return false;
+  bool find(const Place& place, std::vector<std::int32_t>& out) {
+    if (place.set == kNone) return false;
+    Set& set = sets_[place.set];
+    if (!same(set[0].key, place.key)) {
+      if (!same(set[1].key, place.key)) return false;
       std::swap(set[0], set[1]);
     }
     out.insert(out.end(), set[0].ids.begin(), set[0].ids.begin() + set[0].count);
@@ -36,19 +53,17 @@ class WordCache {
 
   /// Remembers a word (not empty) that find() doesn't know, if it is short. Of three words with one
   /// place the one that was used least recently is forgotten.
-  void keep(std::string_view word, const std::int32_t* ids, std::size_t count) {
-    if (word.size() > kWordBytes || count > kIds) return;
-    const Key key = key_of(word);
-    Set& set = sets_[set_of(key)];
+  void keep(const Place& place, const std::int32_t* ids, std::size_t count) {
+    if (place.set == kNone || count > kIds) return;
+    Set& set = sets_[place.set];
     set[1] = set[0];
-    set[0].key = key;
+    set[0].key = place.key;
     set[0].count = static_cast<std::uint32_t>(count);
     std::copy(ids, ids + count, set[0].ids.begin());
   }
 
  private:
-  // The bytes of a word, zeros behind them, and its size in the last byte: three comparisons tell
-  // words apart, where memcmp of some bytes is a call.
+  static constexpr std::size_t kNone = SIZE_MAX;
   using Key = std::array<std::uint64_t, 3>;
   struct alignas(64) Entry {
     Key key{};  // all zero: free
@@ -84,6 +99,10 @@ class WordCache {
     if (word.size() > 16) key[2] = load_some(at + 16, word.size() - 16);
     key[2] |= std::uint64_t{word.size()} << 56;
     return key;
+  }
+
+  [[nodiscard]] static bool same(const Key& a, const Key& b) {
+    return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2])) == 0;
   }
 
   [[nodiscard]] static std::size_t set_of(const Key& key) {
