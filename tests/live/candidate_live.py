@@ -3,8 +3,8 @@
 """Weights of quantised checkpoints against the libraries that write them, value for value.
 
 Tiny models are written by bitsandbytes (through transformers), compressed-tensors, transformers'
-FP8 and gguf, read by candidate_probe, and compared with what the same library dequantises them to.
-Every float must be equal. GPTQ and AWQ are in tests/unit/candidate: GPTQModel takes minutes.
+FP8, torchao and gguf, read by candidate_probe, and compared with what the same library dequantises
+them to. Every float must be equal. GPTQ and AWQ are in tests/unit/candidate: GPTQModel takes minutes.
 
     candidate_live.py --probe BINARY --work DIR [--smollm2 DIR] [--only TEXT]
 
@@ -14,7 +14,6 @@ folder that transformers made of it.
 
 import argparse
 import importlib.util
-import json
 import os
 import sys
 import types
@@ -25,87 +24,11 @@ os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
 import numpy as np
 import torch
-from live_support import Tally, fresh_folder, generator, run, skip, write_json
+from candidate_support import Probe, compare, differing, plain_weights, tiny_llama
+from live_support import Tally, fresh_folder, generator, skip, write_json
 from safetensors.torch import load_file, save_file
 
-NEEDED = ("transformers", "gguf", "bitsandbytes", "compressed_tensors")
-
-
-class Probe:
-    """What candidate_probe says of a candidate: weights by name, and everything else it printed."""
-
-    def __init__(self, binary, candidate, work, rows=7):
-        out = work / "probe.bin"
-        status, stdout, stderr = run([binary, candidate, out, rows])
-        self.status = status
-        self.said = json.loads(stdout) if stdout else {"error": stderr}
-        self.values = np.memmap(out, dtype="<f4", mode="r") if status == 0 else None
-        self.entries = {entry["name"]: entry for entry in self.said.get("weights", [])}
-
-    def weight(self, name):
-        entry = self.entries[name]
-        size = int(np.prod(entry["shape"], dtype=np.int64))
-        begin = entry["offset"]
-        return self.values[begin : begin + size].reshape(entry["shape"])
-
-
-def differing(found, expected):
-    """How many elements differ in their bits (zeros of either sign are equal, so are NaNs)."""
-    expected = np.asarray(expected)
-    if found.shape != expected.shape:
-        return -1
-    return int(np.count_nonzero(~((found == expected) | (np.isnan(found) & np.isnan(expected)))))
-
-
-def compare(tally, label, probe, expected, methods=None):
-    """`expected`: {name: tensor}. Every weight of either side must be in the other."""
-    if probe.status != 0:
-        tally.check(label, False, str(probe.said))
-        return
-    missing = sorted(set(expected) ^ set(probe.entries))
-    worst, total = 0, 0
-    for name in expected:
-        if name in probe.entries:
-            values = expected[name]
-            if isinstance(values, torch.Tensor):
-                values = values.detach().float().numpy()
-            wrong = differing(probe.weight(name), values)
-            worst += wrong if wrong >= 0 else 10**9
-            total += values.size
-    quantised = {e["method"] for e in probe.entries.values()} - {"bf16", "f32", "f16"}
-    good = not missing and worst == 0 and (methods is None or methods == quantised)
-    detail = f"{len(expected)} weights, {total} values, {worst} differ; {sorted(quantised)}"
-    tally.check(label, good, detail + (f" names: {missing[:4]}" if missing else ""))
-
-
-def tiny_llama(dtype=torch.bfloat16, hidden=64, inner=96):
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(3)
-    config = LlamaConfig(
-        vocab_size=48,
-        hidden_size=hidden,
-        intermediate_size=inner,
-        num_hidden_layers=1,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        tie_word_embeddings=False,
-    )
-    config.dtype = dtype
-    model = LlamaForCausalLM(config).to(dtype)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            noise = torch.randn(parameter.shape, generator=generator(name))
-            # Rows of very different sizes, one of zeros.
-            if parameter.dim() == 2:
-                noise *= torch.logspace(-2, 1, parameter.shape[0])[:, None]
-                noise[1] = 0
-            parameter.copy_(noise)
-    return model
-
-
-def plain_weights(model):
-    return {n: p for n, p in model.named_parameters() if p.is_floating_point()}
+NEEDED = ("transformers", "gguf", "bitsandbytes", "compressed_tensors", "torchao")
 
 
 # bitsandbytes ------------------------------------------------------------------------------------
@@ -113,6 +36,7 @@ def plain_weights(model):
 
 def bitsandbytes_cases(tally, binary, work):
     import bitsandbytes
+    from quant_bitsandbytes import dequantised
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     base = fresh_folder(work / "bnb-base")
@@ -137,9 +61,7 @@ def bitsandbytes_cases(tally, binary, work):
             expected = {}
             for name, module in model.named_modules():
                 if isinstance(module, bitsandbytes.nn.Linear4bit):
-                    value = bitsandbytes.functional.dequantize_4bit(
-                        module.weight.data, module.weight.quant_state
-                    )
+                    value = dequantised(module.weight.data, module.weight.quant_state)
                 elif isinstance(module, bitsandbytes.nn.Linear8bitLt):
                     scale = module.state.SCB if module.state.SCB is not None else module.weight.SCB
                     value = bitsandbytes.functional.int8_vectorwise_dequant(
@@ -567,12 +489,15 @@ def main():
     tally = Tally()
     if arguments.smollm2:
         return smollm2_cases(tally, arguments.probe, arguments.work, arguments.smollm2)
+    from candidate_torchao import torchao_cases
+
     work = fresh_folder(arguments.work)
     groups = {
         "gguf": gguf_cases,
         "fp8": fp8_cases,
         "compressed": compressed_cases,
         "bitsandbytes": bitsandbytes_cases,
+        "torchao": torchao_cases,
     }
     for name, cases in groups.items():
         if arguments.only in name:

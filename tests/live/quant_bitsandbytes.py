@@ -25,11 +25,14 @@ def dynamic_map():
     return torch.tensor(sorted(levels), dtype=torch.float32)
 
 
-def dequantised(packed, absmax, code, weight):
+def dequantised(packed, state):
     """bitsandbytes' own device-independent dequantisation. Its CPU kernel for AVX512 with BF16 gives other values where blocks of
-    64 don't divide the rows (it begins blocks anew with each row, which quantize_4bit doesn't), and other last bits of tiny values."""
+    64 don't divide the rows (it begins blocks anew with each row, which quantize_4bit doesn't), and other last bits elsewhere."""
+    absmax = state.absmax
+    if state.state2 is not None:
+        absmax = bnb.dequantize_blockwise(absmax, state.state2) + state.offset
     eager = _dequantize_4bit_compute.__wrapped__  # without torch.compile
-    return eager(packed.reshape(-1), absmax, code, 64, weight.shape, weight.dtype)
+    return eager(packed.reshape(-1), absmax, state.code, state.blocksize, state.shape, state.dtype)
 
 
 def four_bit(quant_type, double=False, offset=None):
@@ -49,7 +52,7 @@ def four_bit(quant_type, double=False, offset=None):
                 code=state.code, quant_type=quant_type, offset=mean, state2=nested)
             result |= {"scales": absmax, "scale_codes": nested_codes,
                        "tensor_scales": torch.cat([mean.reshape(1), nested.absmax])}
-        values = dequantised(packed, result["scales"], state.code, weight)
+        values = dequantised(packed, state)
         # Everything but the JSON of names and sizes.
         size = packed.nbytes + state.absmax.nbytes
         if double:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""quantcheck's figures against the same job done in Python: transformers and PEFT in FP32 on weights that bitsandbytes or
-compressed-tensors quantised and dequantised, KLD over the whole vocabulary in float64.
+"""quantcheck's figures against the same job done in Python: transformers and PEFT in FP32 on weights that bitsandbytes,
+compressed-tensors or torchao quantised and dequantised, KLD over the whole vocabulary in float64.
 
     quantcheck_live.py --binary LORAPROOF --base DIR --adapter DIR --golden SUITE --work FOLDER [--prompts N]
 """
@@ -25,7 +25,12 @@ try:
     from compressed_tensors.quantization.lifecycle.forward import fake_quantize
     from compressed_tensors.quantization.utils import calculate_qparams, compute_dynamic_scales_and_zp
     from peft import PeftModel
+    from quant_bitsandbytes import dequantised
     from transformers import AutoModelForCausalLM
+except ImportError as error:
+    sys.exit(skip(f"skipped: {error}"))
+try:
+    from torchao.quantization import Int8WeightOnlyConfig
 except ImportError as error:
     sys.exit(skip(f"skipped: {error}"))
 try:
@@ -38,7 +43,7 @@ except ImportError as error:
 
 def nf4(weight):
     quantised, state = bnb.quantize_4bit(weight.contiguous(), quant_type="nf4", blocksize=64)
-    return bnb.dequantize_4bit(quantised, state)
+    return dequantised(quantised, state)
 
 
 def int8(weight):
@@ -261,6 +266,31 @@ def candidate(tally, options, work, command, simulated):
                     f"KLD {found['kld_mean']:.6e} (simulated {expected['kld_mean']:.6e}), {found['bytes']} bytes")
 
 
+def torchao_candidate(tally, options, work, command, python, sequences, reference):
+    """A checkpoint of torchao does what its own dequantised weights do in Python."""
+    from transformers import TorchAoConfig
+    folder = work / "torchao"
+    model = AutoModelForCausalLM.from_pretrained(
+        options.base, quantization_config=TorchAoConfig(Int8WeightOnlyConfig()), dtype=torch.bfloat16, device_map="cpu")
+    model.save_pretrained(folder)
+    weights = {name: module.weight.dequantize() for name, module in linear_weights(model).items()}
+    code, report = run(options.binary, *command[:6], "--candidate", folder, "--compute", "fp32", "--blame", "off", "--inconclusive", "pass")
+    tally.check("torchao: runs", code in (0, 1), f"exit {code}")
+
+    def lane(with_adapter):
+        made = python.model(with_adapter)
+        name_modules(made)
+        for module in linear_weights(made).values():
+            module.weight = torch.nn.Parameter(weights[module.loraproof_name], requires_grad=False)
+        return log_probabilities(made.float().eval(), sequences)
+    base = log_probabilities(python.lane("base", None), sequences)
+    for order, against in (("base alone", base), ("A", reference)):
+        found = next(row for row in report["metrics"]["schemes"] if row["deployment"] == order)
+        expected = figures(against, lane(order == "A"), sequences)["kld_mean"]
+        tally.check(f"torchao: {order}", found["source"] == "checkpoint" and abs(found["kld_mean"] - expected) <= 2e-6 + 2e-3 * expected,
+                    f"KLD {found['kld_mean']:.3e} (Python {expected:.3e}), {found['bytes']} bytes")
+
+
 def blame(tally, options, command):
     """A layer whose weights are so far off the grid that quantising it hurts most must be ranked first, both ways."""
     code, report = run(options.binary, *command[:-4], "--scheme", "int4-g32", "--compute", "fp32", "--deployment", "A",
@@ -357,6 +387,7 @@ def main():
     work = fresh_folder(pathlib.Path(options.work))
     command, simulated, python, sequences, reference = compare(tally, options, work)
     candidate(tally, options, work, command, simulated)
+    torchao_candidate(tally, options, work, command, python, sequences, reference)
     blame(tally, options, command)
     if GGML:
         ggml_candidate(tally, options, work, command)

@@ -129,15 +129,6 @@ float mx_scale(std::uint8_t exponent) {
   return io::rounded_to(io::DType::BF16, std::ldexp(1.0f, static_cast<int>(exponent) - 127));
 }
 
-std::string layout_name(const ScaledCodes& matrix) {
-  if (matrix.rows_a_scale >= matrix.out && matrix.columns_a_scale >= matrix.in) return "tensor";
-  if (matrix.rows_a_scale > 1) {
-    return fmt::format("block {}x{}", matrix.rows_a_scale, matrix.columns_a_scale);
-  }
-  if (matrix.columns_a_scale >= matrix.in) return "channel";
-  return fmt::format("g{}", matrix.columns_a_scale);
-}
-
 class CompressedReader {
  public:
   explicit CompressedReader(Reading& reading)

@@ -26,6 +26,7 @@ constexpr std::array kMethods = {
     Method{"compressed-tensors", read_compressed_tensors},
     Method{"bitsandbytes", read_bitsandbytes},
     Method{"fp8", read_fp8},
+    Method{"torchao", read_torchao},
 };
 
 const Method& method_of(const JsonObject& config) {

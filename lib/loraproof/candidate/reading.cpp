@@ -12,6 +12,9 @@
 namespace loraproof::candidate {
 namespace {
 
+constexpr const char* kMismatch =
+    "the checkpoint is damaged, or its configuration belongs to another";
+
 // "weight_scale" of "model.layers.0.mlp.up_proj.weight_scale".
 std::string_view last_part(std::string_view name) {
   const std::size_t dot = name.rfind('.');
@@ -76,7 +79,7 @@ const io::TensorView& Reading::need(const std::string& name,
       names += fmt::format("{}{}", names.empty() ? "" : " or ", io::name_of(type));
     }
     throw error(*view, "tensor of a quantised weight has the wrong type", names,
-                std::string(io::name_of(view->dtype)));
+                std::string(io::name_of(view->dtype)), kMismatch);
   }
   return *view;
 }
@@ -85,13 +88,14 @@ void Reading::expect_shape(const io::TensorView& view, std::span<const std::int6
                            const std::string& why) const {
   if (std::ranges::equal(view.shape, shape)) return;
   throw error(view, "tensor of a quantised weight has the wrong shape",
-              fmt::format("{} ({})", io::shape_text(shape), why), io::shape_text(view.shape));
+              fmt::format("{} ({})", io::shape_text(shape), why), io::shape_text(view.shape),
+              kMismatch);
 }
 
 void Reading::expect_matrix(const io::TensorView& view) const {
   if (view.shape.size() == 2 && view.shape[0] > 0 && view.shape[1] > 0) return;
   throw error(view, "tensor of a quantised weight is no matrix", "two sizes of at least 1",
-              io::shape_text(view.shape));
+              io::shape_text(view.shape), kMismatch);
 }
 
 Error Reading::error(const io::TensorView& view, std::string message, std::string expected,

@@ -92,6 +92,7 @@ void read_awq(Reading& reading);
 void read_compressed_tensors(Reading& reading);
 void read_bitsandbytes(Reading& reading);
 void read_fp8(Reading& reading);
+void read_torchao(Reading& reading);
 
 /// Everything that is not taken yet, as floating-point weights. A name whose last part is one of
 /// `parts` is an input Error: it belongs to a quantised weight that is not there.

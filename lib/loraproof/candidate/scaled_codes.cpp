@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <fmt/format.h>
 
 #include "loraproof/core/error.h"
 #include "loraproof/io/narrow.h"
@@ -21,11 +22,20 @@ void decode_scaled(const ScaledCodes& matrix, std::int64_t first, std::int64_t c
       const std::int64_t end = std::min(begin + matrix.columns_a_scale, matrix.in);
       for (std::int64_t c = begin; c < end; ++c) {
         // Without a zero nothing is subtracted: a code of -0 stays -0.
-        const float code = matrix.zero ? out[c] - zero : out[c];
+        const float code = matrix.zero ? io::rounded_to(matrix.difference, out[c] - zero) : out[c];
         out[c] = io::rounded_to(matrix.result, code * scale);
       }
     }
   }
+}
+
+std::string layout_name(const ScaledCodes& matrix) {
+  if (matrix.rows_a_scale >= matrix.out && matrix.columns_a_scale >= matrix.in) return "tensor";
+  if (matrix.rows_a_scale > 1) {
+    return fmt::format("block {}x{}", matrix.rows_a_scale, matrix.columns_a_scale);
+  }
+  if (matrix.columns_a_scale >= matrix.in) return "channel";
+  return fmt::format("g{}", matrix.columns_a_scale);
 }
 
 std::function<void(std::int64_t, float*)> byte_codes(const io::TensorView& view) {
@@ -40,7 +50,7 @@ std::function<void(std::int64_t, float*)> byte_codes(const io::TensorView& view)
       default: throw internal_error({.message = "codes that are no bytes", .where = view.name});
     }
   }
-  return [&view, values, in = view.shape[1]](std::int64_t row, float* codes) {
+  return [&view, values, in = view.shape.back()](std::int64_t row, float* codes) {
     const std::byte* at = view.bytes.data() + row * in;
     for (std::int64_t c = 0; c < in; ++c) {
       codes[c] = values[std::to_integer<std::size_t>(at[c])];

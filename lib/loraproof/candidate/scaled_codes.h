@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "loraproof/candidate/reading.h"
 
@@ -21,7 +22,8 @@ struct ScaledCodes {
   /// Scale and zero of the grid's element (i, j).
   std::function<float(std::int64_t i, std::int64_t j)> scale;
   std::function<float(std::int64_t i, std::int64_t j)> zero;  ///< Empty: 0.
-  /// The type that the product is rounded to.
+  /// The types that code - zero and the product are rounded to.
+  io::DType difference = io::DType::F32;
   io::DType result = io::DType::F32;
 
   [[nodiscard]] std::int64_t grid_rows() const { return (out + rows_a_scale - 1) / rows_a_scale; }
@@ -33,7 +35,10 @@ struct ScaledCodes {
 /// The decode function of a weight.
 void decode_scaled(const ScaledCodes& matrix, std::int64_t first, std::int64_t count, float* out);
 
-/// Codes of a matrix stored one byte each: I8, U8, F8_E4M3 or F8_E5M2, [out, in].
+/// "tensor", "channel", "g128" or "block 128x128".
+[[nodiscard]] std::string layout_name(const ScaledCodes& matrix);
+
+/// Codes of a matrix stored one byte each: I8, U8, F8_E4M3 or F8_E5M2, [..., in].
 [[nodiscard]] std::function<void(std::int64_t, float*)> byte_codes(const io::TensorView& view);
 
 }  // namespace loraproof::candidate

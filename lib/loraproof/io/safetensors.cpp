@@ -15,9 +15,10 @@ namespace loraproof::io {
 namespace {
 
 constexpr std::size_t kLengthBytes = 8;
-constexpr std::array kDTypes = {DType::Bool, DType::U8,   DType::I8,  DType::U16,    DType::I16,
-                                DType::F16,  DType::BF16, DType::U32, DType::I32,    DType::F32,
-                                DType::U64,  DType::I64,  DType::F64, DType::F8E4M3, DType::F8E5M2};
+constexpr std::array kDTypes = {DType::Bool, DType::U8,     DType::I8,     DType::U16,
+                                DType::I16,  DType::F16,    DType::BF16,   DType::U32,
+                                DType::I32,  DType::F32,    DType::U64,    DType::I64,
+                                DType::F64,  DType::F8E4M3, DType::F8E5M2, DType::F8E8M0};
 
 std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};

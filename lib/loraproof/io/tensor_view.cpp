@@ -12,7 +12,8 @@ std::size_t size_of(DType dtype) {
     case DType::U8:
     case DType::I8:
     case DType::F8E4M3:
-    case DType::F8E5M2: return 1;
+    case DType::F8E5M2:
+    case DType::F8E8M0: return 1;
     case DType::U16:
     case DType::I16:
     case DType::F16:
@@ -43,9 +44,10 @@ std::string_view name_of(DType dtype) {
     case DType::I64: return "I64";
     case DType::F64: return "F64";
     case DType::F8E4M3: return "F8_E4M3";
-    case DType::F8E5M2: break;
+    case DType::F8E5M2: return "F8_E5M2";
+    case DType::F8E8M0: break;
   }
-  return "F8_E5M2";
+  return "F8_E8M0";
 }
 
 bool is_floating(DType dtype) {
@@ -55,7 +57,8 @@ bool is_floating(DType dtype) {
     case DType::F32:
     case DType::F64:
     case DType::F8E4M3:
-    case DType::F8E5M2: return true;
+    case DType::F8E5M2:
+    case DType::F8E8M0: return true;
     default: return false;
   }
 }

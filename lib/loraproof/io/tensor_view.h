@@ -29,7 +29,8 @@ enum class DType {
   I64,
   F64,
   F8E4M3,
-  F8E5M2
+  F8E5M2,
+  F8E8M0  ///< Powers of two: the scales of MX formats.
 };
 
 /// Bytes of one element.

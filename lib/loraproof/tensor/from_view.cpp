@@ -25,6 +25,7 @@ at::ScalarType scalar_type_of(io::DType dtype, std::string_view tensor_name) {
     case io::DType::F64: return at::kDouble;
     case io::DType::F8E4M3: return at::kFloat8_e4m3fn;
     case io::DType::F8E5M2: return at::kFloat8_e5m2;
+    case io::DType::F8E8M0: return at::kFloat8_e8m0fnu;
     case io::DType::U16: return at::kUInt16;
     case io::DType::U32: return at::kUInt32;
     case io::DType::U64: return at::kUInt64;

@@ -39,6 +39,8 @@ class CheckpointFolder {
   }
   Json& quantisation() { return quantisation_; }
   Json& config() { return config_; }
+  /// `__metadata__` of the file's header.
+  std::map<std::string, std::string>& metadata() { return metadata_; }
 
   /// Writes the folder anew and opens it.
   candidate::WeightSource open() {
@@ -53,7 +55,7 @@ class CheckpointFolder {
                        .bytes = std::as_bytes(std::span(one.bytes.data(), one.bytes.size()))});
     }
     std::filesystem::remove(folder_->path() / "model.safetensors");
-    io::write_safetensors(folder_->path() / "model.safetensors", views);
+    io::write_safetensors(folder_->path() / "model.safetensors", views, metadata_);
     return candidate::open_candidate(folder_->path().string());
   }
 
@@ -74,6 +76,7 @@ class CheckpointFolder {
   std::unique_ptr<TempDir> folder_ = std::make_unique<TempDir>();
   Json config_ = Json::object();
   Json quantisation_;
+  std::map<std::string, std::string> metadata_;
   std::map<std::string, Tensor> tensors_;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checkpoints that GPTQModel wrote (tests/oracles/candidate_fixtures.py): every weight has the
-// digest of what its own layers dequantise it to.
+// Checkpoints that GPTQModel and torchao wrote (tests/oracles/candidate_fixtures.py): every weight
+// has the digest of what the library itself dequantises it to.
 #include <string>
 #include <vector>
 
@@ -11,7 +11,9 @@
 
 namespace {
 
-void check_fixture(const std::string& name, const std::string& method, const std::string& scheme) {
+// `plain`: how many weights are not quantised.
+void check_fixture(const std::string& name, const std::string& method, const std::string& scheme,
+                   std::size_t plain = 5) {
   INFO(name);
   const std::string folder = LORAPROOF_SOURCE_DIR "/tests/fixtures/candidates/" + name;
   const auto source = loraproof::candidate::open_candidate(folder);
@@ -34,7 +36,7 @@ void check_fixture(const std::string& name, const std::string& method, const std
   // What is not quantised is there as it is stored.
   CHECK(source.method("model.embed_tokens.weight") == "bf16");
   CHECK(source.method("model.norm.weight") == "bf16");
-  CHECK(source.names().size() == expected.size() + 5);
+  CHECK(source.names().size() == expected.size() + plain);
 }
 
 }  // namespace
@@ -49,3 +51,16 @@ TEST_CASE("GPTQ version 2 of 8 bits is what GPTQModel makes of it") {
   check_fixture("gptq-v2-int8", "gptq int8 g", "gptq");
 }
 TEST_CASE("AWQ is what GPTQModel makes of it") { check_fixture("awq", "awq int4 g32", "awq"); }
+
+TEST_CASE("torchao's checkpoints are what torchao makes of them") {
+  check_fixture("torchao-float8", "torchao float8 channel", "torchao");
+  check_fixture("torchao-int8", "torchao int8 g16", "torchao");
+  check_fixture("torchao-int8-dynamic", "torchao int8 channel", "torchao");
+  check_fixture("torchao-int4", "torchao int4 ", "torchao");
+  check_fixture("torchao-nvfp4", "torchao nvfp4", "torchao");
+  check_fixture("torchao-mxfp8", "torchao mxfp8", "torchao");
+  check_fixture("torchao-mxfp4", "torchao mxfp4", "torchao");
+}
+TEST_CASE("torchao in shards, a class for each matrix, with a tied head") {
+  check_fixture("torchao-mixed", "torchao ", "torchao", 4);
+}

@@ -101,7 +101,7 @@ TEST_CASE("methods that are not read are refused by name") {
   folder.quantisation() = {{"quant_method", "aqlm"}};
   CHECK(folder.refusal() ==
         "/quantization_config/quant_method: quantisation method is not read: expected gguf files, "
-        "gptq, awq, compressed-tensors, bitsandbytes, fp8, found \"aqlm\"");
+        "gptq, awq, compressed-tensors, bitsandbytes, fp8, torchao, found \"aqlm\"");
   folder.quantisation() = Json::object();
   CHECK(folder.refusal().find("/quantization_config/quant_method: ") == 0);
   folder.quantisation() = 3;

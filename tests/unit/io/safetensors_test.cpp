@@ -103,7 +103,7 @@ const std::map<std::string, std::string>& expected_messages() {
       {"dtype number", "\"w\": bad dtype: expected a string, found 32"},
       {"dtype unknown",
        "\"w\": unsupported dtype: expected one of BOOL, U8, I8, U16, I16, F16, "
-       "BF16, U32, I32, F32, U64, I64, F64, F8_E4M3, F8_E5M2, found \"F33\"; "
+       "BF16, U32, I32, F32, U64, I64, F64, F8_E4M3, F8_E5M2, F8_E8M0, found \"F33\"; "
        "convert the tensor to a supported type"},
       {"dtype lower case", "found \"f32\""},
       {"dtype complex", "found \"C64\""},
@@ -260,6 +260,8 @@ TEST_CASE("tensor view: names, sizes and kinds of the element types agree with e
   CHECK(io::dtype_from_name("BF16") == DType::BF16);
   CHECK_FALSE(io::dtype_from_name("bf16").has_value());
   CHECK(size_of(DType::F8E5M2) == 1);
+  CHECK(io::dtype_from_name("F8_E8M0") == DType::F8E8M0);
+  CHECK(size_of(DType::F8E8M0) == 1);
   CHECK(size_of(DType::F16) == 2);
   CHECK(size_of(DType::I64) == 8);
   CHECK(is_floating(DType::F8E4M3));
