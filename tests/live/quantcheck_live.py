@@ -30,7 +30,7 @@ try:
 except ImportError as error:
     sys.exit(skip(f"skipped: {error}"))
 try:
-    from torchao.quantization import Int8WeightOnlyConfig
+    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig
 except ImportError as error:
     sys.exit(skip(f"skipped: {error}"))
 try:
@@ -291,6 +291,22 @@ def torchao_candidate(tally, options, work, command, python, sequences, referenc
                     f"KLD {found['kld_mean']:.3e} (Python {expected:.3e}), {found['bytes']} bytes")
 
 
+def torchao_inputs(tally, options, work, command, sequences, base):
+    """Inputs that torchao quantises by token, run by its own layers. The two agree in size only: it divides by way of the reciprocal,
+    so that a last bit decides whether a token's largest negative input becomes -127 or -128 (torchao's layers and its own
+    from_hp() in a hook before plain layers differ as much); the codes themselves are compared in a unit test."""
+    from transformers import TorchAoConfig
+    folder = work / "torchao-inputs"
+    model = AutoModelForCausalLM.from_pretrained(  # torchao makes no float8 inputs without a GPU
+        options.base, quantization_config=TorchAoConfig(Int8DynamicActivationInt8WeightConfig()), dtype=torch.float32, device_map="cpu")
+    theirs = log_probabilities(model.eval(), sequences)
+    model.save_pretrained(folder)
+    code, report = run(options.binary, *command[:6], "--candidate", folder, "--compute", "fp32", "--blame", "off", "--inconclusive", "pass")
+    found = next(row for row in report["metrics"]["schemes"] if row["deployment"] == "base alone")["kld_mean"]
+    expected = figures(base, theirs, sequences)["kld_mean"]
+    tally.check("torchao: inputs by token", code in (0, 1) and expected / 2 < found < expected * 2, f"KLD {found:.3e} (torchao {expected:.3e})")
+
+
 def blame(tally, options, command):
     """A layer whose weights are so far off the grid that quantising it hurts most must be ranked first, both ways."""
     code, report = run(options.binary, *command[:-4], "--scheme", "int4-g32", "--compute", "fp32", "--deployment", "A",
@@ -388,6 +404,7 @@ def main():
     command, simulated, python, sequences, reference = compare(tally, options, work)
     candidate(tally, options, work, command, simulated)
     torchao_candidate(tally, options, work, command, python, sequences, reference)
+    torchao_inputs(tally, options, work, command, sequences, log_probabilities(python.lane("base", None), sequences))
     blame(tally, options, command)
     if GGML:
         ggml_candidate(tally, options, work, command)

@@ -13,10 +13,8 @@
 // quantization/quantize_/workflows (dequantize of each class) and quant_primitives.py. Int4Tensor
 // has no dequantize: its value is that of prototype/gptq/api.py, CUDA kernels may round otherwise.
 //
-// Inputs stay in 16 bit, whatever act_quant_kwargs say: torchao takes quotients and products in
-// float32 where compressed-tensors, which deploy::quantised_inputs follows, rounds them to 16 bit
-// (of normal BF16 inputs 3 % of the E4M3 codes and 8 % of the INT8 codes are others), divides INT8
-// by way of the reciprocal, and has asymmetric, static, FP4 and MX inputs besides.
+// Inputs: dynamic, symmetric and by token (act_quant_kwargs with PerRow). Asymmetric, static, FP4
+// and MX inputs stay in 16 bit.
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>

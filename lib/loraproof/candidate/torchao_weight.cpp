@@ -20,6 +20,32 @@ bool is_among(std::string_view part, std::initializer_list<std::string_view> par
   return std::ranges::find(parts, part) != parts.end();
 }
 
+// _data of an attribute that torchao wrapped, {"_type": "MappingType", "_data": "SYMMETRIC"}.
+std::string wrapped_value(const JsonObject& settings, std::string_view key) {
+  return settings.has(key) ? settings.object(key).string_or("_data", "") : "";
+}
+
+// Dynamic symmetric quantisation by token; anything else stays in 16 bit.
+quant::Inputs inputs_of(const JsonObject& data) {
+  if (!data.has("act_quant_kwargs")) return {};
+  const JsonObject kwargs = data.object("act_quant_kwargs");
+  const std::string type = kwargs.string_or("_type", "");
+  const JsonObject settings = kwargs.object("_data");
+  if (!settings.has("granularity") ||
+      settings.object("granularity").string_or("_type", "") != "PerRow")
+    return {};
+  if (type == "QuantizeTensorToFloat8Kwargs") {
+    const bool bounded = settings.has("hp_value_lb") || settings.has("hp_value_ub");
+    const bool is_e4m3 = wrapped_value(settings, "float8_dtype") == "float8_e4m3fn";
+    if (is_e4m3 && !bounded) return {.activations = quant::Activations::E4m3PerTokenTorchao};
+  } else if (type == "QuantizeTensorToInt8Kwargs") {
+    const bool is_symmetric = wrapped_value(settings, "mapping_type") == "SYMMETRIC";
+    if (is_symmetric && !settings.boolean_or("reduce_range", false))
+      return {.activations = quant::Activations::Int8PerTokenTorchao};
+  }
+  return {};
+}
+
 }  // namespace
 
 TorchaoWeight::TorchaoWeight(Reading& reading, const TorchaoTensor& tensor, const Parts& parts)
@@ -164,6 +190,8 @@ void TorchaoWeight::add(std::function<void(std::int64_t, std::int64_t, float*)> 
                         const std::vector<std::int64_t>& shape, const std::string& method,
                         std::initializer_list<const TensorView*> parts) {
   Weight weight{.name = tensor_.name, .shape = shape, .method = "torchao " + method};
+  // A scale of the inputs among the parts is a fixed one.
+  if (!lists("act_quant_scale")) weight.inputs = inputs_of(data_);
   weight.decode = std::move(decode);
   reading_.add(std::move(weight), parts);
 }

@@ -2,6 +2,7 @@
 #include "loraproof/deploy/quantised_inputs.h"
 
 #include <ATen/ATen.h>
+#include <limits>
 
 #include "loraproof/deploy/simulate.h"
 #include "loraproof/io/small_floats.h"
@@ -40,6 +41,21 @@ at::Tensor by_groups(const at::Tensor& x) {
       .to(x.scalar_type());
 }
 
+// The scale is computed in the type of x.
+at::Tensor torchao_int8(const at::Tensor& x) {
+  constexpr double kLeastScale = std::numeric_limits<float>::epsilon();
+  const at::Tensor scale = (x.abs().amax({1}, true) / 127.5).clamp_min(kLeastScale).to(at::kFloat);
+  const at::Tensor codes = (x.to(at::kFloat) * scale.reciprocal()).round().clamp(-128, 127);
+  return (codes * scale).to(x.scalar_type());
+}
+
+at::Tensor torchao_e4m3(const at::Tensor& x) {
+  const at::Tensor scale = (x.abs().amax({1}, true) / io::kE4m3Largest).to(at::kFloat);
+  const at::Tensor codes =
+      (x.to(at::kFloat) / scale).clamp(-io::kE4m3Largest, io::kE4m3Largest).to(at::kFloat8_e4m3fn);
+  return at::where(scale == 0, 0.0f, codes.to(at::kFloat) * scale).to(x.scalar_type());
+}
+
 }  // namespace
 
 at::Tensor quantised_inputs(const quant::Inputs& inputs, const at::Tensor& x) {
@@ -52,6 +68,8 @@ at::Tensor quantised_inputs(const quant::Inputs& inputs, const at::Tensor& x) {
       case quant::Activations::E4m3PerToken: return by_rows("fp8-w8a8", local);
       case quant::Activations::E4m3Static: return by_one_scale(local, inputs.scale);
       case quant::Activations::E4m3PerGroup: return by_groups(local);
+      case quant::Activations::Int8PerTokenTorchao: return torchao_int8(local);
+      case quant::Activations::E4m3PerTokenTorchao: return torchao_e4m3(local);
       case quant::Activations::None: break;
     }
     return local;

@@ -12,7 +12,8 @@ namespace loraproof::deploy {
 /// be known. Tokens are told apart, so that LLM.int8()'s outliers are those of each token, as when
 /// it is decoded alone (bitsandbytes keeps in 16 bit what is one in any row of a batch). Sources:
 /// compressed_tensors/quantization/lifecycle/forward.py and utils/helpers.py; bitsandbytes
-/// int8_vectorwise_quant and int8_mixed_scaled_mm; act_quant of DeepSeek-V3.
+/// int8_vectorwise_quant and int8_mixed_scaled_mm; act_quant of DeepSeek-V3; Int8Tensor.from_hp and
+/// Float8Tensor.from_hp (its kernel in torch) of torchao 0.18.
 [[nodiscard]] at::Tensor quantised_inputs(const quant::Inputs& inputs, const at::Tensor& x);
 
 }  // namespace loraproof::deploy

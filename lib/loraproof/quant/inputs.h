@@ -14,7 +14,9 @@ enum class Activations {
   Int8PerTokenAndOutliers,  ///< LLM.int8(): inputs of Inputs::outlier or more stay in F16
   E4m3PerToken,             ///< each token's row by its largest magnitude / 448
   E4m3Static,               ///< all by Inputs::scale, from calibration data
-  E4m3PerGroup              ///< of 128 columns
+  E4m3PerGroup,             ///< of 128 columns
+  Int8PerTokenTorchao,      ///< by the reciprocal of the scale, in float32
+  E4m3PerTokenTorchao       ///< quotients and products in float32
 };
 
 struct Inputs {

@@ -79,12 +79,34 @@ TEST_CASE("torchao Int8Tensor by hand") {
   CHECK(values_of(folder.open(), "m.weight") == std::vector<float>{-2, -1, 0, 2, 1, 1.5f, 4, 100});
 }
 
-TEST_CASE("inputs of torchao's layers stay in 16 bit") {
+TEST_CASE("inputs of torchao's layers") {
   CheckpointFolder folder = affine("Int8Tensor");
-  const Json row = {{"_type", "PerRow"}, {"_data", {{"dim", -1}}}};
-  change(folder, "act_quant_kwargs",
-         {{"_type", "QuantizeTensorToInt8Kwargs"}, {"_data", {{"granularity", row}}}});
-  CHECK(folder.open().inputs("m.weight").activations == Activations::None);
+  const auto wrapped = [](const char* type, Json data) {
+    return Json{{"_type", type}, {"_data", std::move(data)}};
+  };
+  const auto inputs_of = [&](const char* type, const char* granularity, Json more) {
+    more["granularity"] = wrapped(granularity, {{"dim", -1}});
+    change(folder, "act_quant_kwargs", wrapped(type, std::move(more)));
+    return folder.open().inputs("m.weight").activations;
+  };
+  const char* int8 = "QuantizeTensorToInt8Kwargs";
+  const char* float8 = "QuantizeTensorToFloat8Kwargs";
+  const Json symmetric = {{"mapping_type", wrapped("MappingType", "SYMMETRIC")}};
+  const Json asymmetric = {{"mapping_type", wrapped("MappingType", "ASYMMETRIC")}};
+  Json reduced = symmetric;
+  reduced["reduce_range"] = true;
+  const Json e4m3 = {{"float8_dtype", wrapped("torch.dtype", "float8_e4m3fn")}};
+  const Json e5m2 = {{"float8_dtype", wrapped("torch.dtype", "float8_e5m2")}};
+  Json bounded = e4m3;
+  bounded["hp_value_ub"] = 10.0;
+  CHECK(inputs_of(int8, "PerRow", symmetric) == Activations::Int8PerTokenTorchao);
+  CHECK(inputs_of(int8, "PerRow", asymmetric) == Activations::None);
+  CHECK(inputs_of(int8, "PerRow", reduced) == Activations::None);
+  CHECK(inputs_of(int8, "PerTensor", symmetric) == Activations::None);
+  CHECK(inputs_of(float8, "PerRow", e4m3) == Activations::E4m3PerTokenTorchao);
+  CHECK(inputs_of(float8, "PerRow", e5m2) == Activations::None);
+  CHECK(inputs_of(float8, "PerRow", bounded) == Activations::None);
+  CHECK(inputs_of("QuantizeTensorToMXKwargs", "PerRow", e4m3) == Activations::None);
 }
 
 TEST_CASE("torchao IntxUnpackedToInt8Tensor: the difference is rounded before the product") {

@@ -42,6 +42,32 @@ TEST_CASE("int8 and E4M3 by token") {
                   at::where(some, floats * e4m3, x)));
 }
 
+// Of x [[1, -3, 0.37, 2.96], [0...], [100, -99.6, 3.14, -0.4]]: Int8Tensor.from_hp(x, PerRow()) and
+// Float8Tensor.from_hp(x) of torchao 0.18 on CPU, qdata.float() * scale in the type of x. It makes
+// NaN of the zeros in float8.
+TEST_CASE("int8 and E4M3 by token as torchao rounds them") {
+  const at::Tensor x =
+      at::tensor({1.0F, -3.0F, 0.37F, 2.96F, 0.0F, 0.0F, 0.0F, 0.0F, 100.0F, -99.6F, 3.14F, -0.4F});
+  const auto check = [&](Activations activations, at::ScalarType type,
+                         std::initializer_list<float> expected) {
+    const at::Tensor made =
+        quantised_inputs({activations}, x.to(at::kBFloat16).to(type).reshape({3, 4}));
+    CHECK(made.scalar_type() == type);
+    CHECK(at::equal(made.to(at::kFloat).flatten(), at::tensor(expected)));
+  };
+  check(Activations::Int8PerTokenTorchao, at::kBFloat16,
+        {0.98828125F, -2.984375F, 0.376953125F, 2.9375F, 0, 0, 0, 0, 99.5F, -99.5F, 3.140625F,
+         -0.78515625F});
+  check(Activations::Int8PerTokenTorchao, at::kFloat,
+        {0.9882352948188782F, -3.0117647647857666F, 0.3764705955982208F, 2.9647059440612793F, 0, 0,
+         0, 0, 99.60784149169922F, -99.60784149169922F, 3.1372549533843994F, -0.7843137383460999F});
+  check(Activations::E4m3PerTokenTorchao, at::kBFloat16,
+        {0.9609375F, -3.0F, 0.375F, 3.0F, 0, 0, 0, 0, 100.0F, -100.0F, 3.125F, -0.390625F});
+  check(
+      Activations::E4m3PerTokenTorchao, at::kFloat,
+      {0.9642857313156128F, -3.0F, 0.375F, 3.0F, 0, 0, 0, 0, 100.0F, -100.0F, 3.125F, -0.390625F});
+}
+
 TEST_CASE("E4M3 with one scale clips what is beyond the calibration") {
   const at::Tensor x = tokens(at::kFloat);
   const at::Tensor made =
