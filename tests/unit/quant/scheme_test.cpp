@@ -23,8 +23,10 @@ std::string_view text_of(Skips skips) {
 
 std::string_view text_of(Activations activations) {
   switch (activations) {
+    case Activations::Int8PerTokenTorchao:
     case Activations::Int8PerToken: return "int8";
     case Activations::Int8PerTokenAndOutliers: return "int8, outliers F16";
+    case Activations::E4m3PerTokenTorchao:
     case Activations::E4m3PerToken: return "E4M3";
     case Activations::E4m3Static: return "E4M3, one scale";
     case Activations::E4m3PerGroup: return "E4M3, groups of 128";
