@@ -135,7 +135,7 @@ void Deployment::measure(const std::string& module, const nn::LinearWeights& sto
   at::Tensor intended, actual = deployed.to(at::kFloat) - w;
   if (damage.bytes == 0) damage.bytes = stored.weight.nbytes();
   if (const adapter::ModulePatch* patch = patch_of(module); patch != nullptr) {
-    intended = merged_weight(stored, *patch, at::kFloat).weight - w;
+    intended = intended_change(w, *patch);
     if (options_.order == Order::QuantisedBase) actual += intended;
   }
   add_sums(damage, w, intended, actual,

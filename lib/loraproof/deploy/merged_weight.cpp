@@ -75,4 +75,20 @@ nn::LinearWeights merged_weight(const nn::LinearWeights& base, const adapter::Mo
   return merged;
 }
 
+at::Tensor intended_change(const at::Tensor& weight, const adapter::ModulePatch& patch) {
+  const at::Tensor before = weight.to(at::kFloat);
+  const at::Tensor replaced =
+      patch.weight.defined() ? patch.weight.to(at::kCPU, at::kFloat) : before;
+  at::Tensor change;  // of `replaced`
+  if (patch.has_lora()) change = at::mm(patch.lora_b * patch.scale, patch.lora_a);
+  if (patch.magnitude.defined()) {
+    const at::Tensor sum = change.defined() ? replaced + change : replaced;
+    const at::Tensor norm = at::linalg_vector_norm(sum, 2, {1});
+    const at::Tensor scaled = sum * (patch.magnitude / norm).unsqueeze(1);
+    return scaled - before;
+  }
+  if (!patch.weight.defined()) return change.defined() ? change : at::zeros_like(before);
+  return change.defined() ? replaced + change - before : replaced - before;
+}
+
 }  // namespace loraproof::deploy

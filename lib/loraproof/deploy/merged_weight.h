@@ -16,4 +16,10 @@ namespace loraproof::deploy {
                                               const adapter::ModulePatch& patch,
                                               at::ScalarType out);
 
+/// What the patch of a linear layer is meant to change in `weight` [O, I] (CPU): f32 [O, I],
+/// computed in f32, for sums over it. merged_weight() in f32 decides each tie exactly, and products
+/// of 16-bit factors are full of ties.
+[[nodiscard]] at::Tensor intended_change(const at::Tensor& weight,
+                                         const adapter::ModulePatch& patch);
+
 }  // namespace loraproof::deploy

@@ -226,25 +226,27 @@ void Bpe::encode(std::string_view word, std::vector<std::int32_t>& out) const {
 
 void Bpe::merge(std::string_view word, std::vector<std::int32_t>& out) const {
   if (word.size() <= kFew && !byte_merges_.empty()) return merge_bytes(word, out);
-  std::vector<std::int32_t> symbols;
-  append_symbols(word, symbols);
-  if (symbols.size() > kFew) return merge_many(symbols, out);
+  std::array<std::int32_t, kFew> few;
+  std::vector<std::int32_t> many(word.size() > kFew ? word.size() : 0);
+  std::int32_t* symbols = many.empty() ? few.data() : many.data();
+  const std::size_t count = symbols_of(word, symbols);
+  if (count > kFew) return merge_many({symbols, count}, out);
   std::array<MergeTable::Merge, kFew> merges;
-  for (std::size_t i = 0; i + 1 < symbols.size(); ++i)
-    merges[i] = merges_.find(symbols[i], symbols[i + 1]);
-  merge_few(symbols.data(), merges.data(), symbols.size(), out);
+  for (std::size_t i = 0; i + 1 < count; ++i) merges_.prefetch(symbols[i], symbols[i + 1]);
+  for (std::size_t i = 0; i + 1 < count; ++i) merges[i] = merges_.find(symbols[i], symbols[i + 1]);
+  merge_few(symbols, merges.data(), count, out);
 }
 
 // As bpe/model.rs merge_word: an unknown character waits, so that neighbours can fuse with it, and
 // bytes of a fallback do not flush it (they come out before it).
-void Bpe::append_symbols(std::string_view word, std::vector<std::int32_t>& symbols) const {
-  symbols.reserve(word.size());
+std::size_t Bpe::symbols_of(std::string_view word, std::int32_t* symbols) const {
+  std::int32_t* end_of_symbols = symbols;
+  const auto push = [&](std::int32_t id) { *end_of_symbols++ = id; };
   if (takes_bytes_) {
     for (const char c : word) {
-      if (const std::int32_t id = byte_ids_[static_cast<unsigned char>(c)]; id >= 0)
-        symbols.push_back(id);
+      if (const std::int32_t id = byte_ids_[static_cast<unsigned char>(c)]; id >= 0) push(id);
     }
-    return;
+    return static_cast<std::size_t>(end_of_symbols - symbols);
   }
   bool unk_waits = false;
   for (std::size_t pos = 0; pos < word.size();) {
@@ -254,22 +256,23 @@ void Bpe::append_symbols(std::string_view word, std::vector<std::int32_t>& symbo
     const std::int32_t id = lead < 0x80 ? ascii_ids_[lead] : vocab_.find(character);
     pos = end;
     if (id >= 0) {
-      if (unk_waits) symbols.push_back(unk_id_);
+      if (unk_waits) push(unk_id_);
       unk_waits = false;
-      symbols.push_back(id);
+      push(id);
       continue;
     }
     const auto byte_id = [&](char c) { return byte_ids_[static_cast<unsigned char>(c)]; };
     if (byte_fallback_ &&
         std::all_of(character.begin(), character.end(), [&](char c) { return byte_id(c) >= 0; })) {
-      for (const char c : character) symbols.push_back(byte_id(c));
+      for (const char c : character) push(byte_id(c));
       continue;
     }
     if (unk_id_ < 0) continue;  // dropped, as tokenizers drops it
-    if (unk_waits && !fuse_unk_) symbols.push_back(unk_id_);
+    if (unk_waits && !fuse_unk_) push(unk_id_);
     unk_waits = true;
   }
-  if (unk_waits) symbols.push_back(unk_id_);
+  if (unk_waits) push(unk_id_);
+  return static_cast<std::size_t>(end_of_symbols - symbols);
 }
 
 void Bpe::merge_bytes(std::string_view word, std::vector<std::int32_t>& out) const {
@@ -302,8 +305,7 @@ void Bpe::merge_few(std::int32_t* symbols, MergeTable::Merge* merges, std::size_
   out.insert(out.end(), symbols, symbols + count);
 }
 
-void Bpe::merge_many(const std::vector<std::int32_t>& symbols,
-                     std::vector<std::int32_t>& out) const {
+void Bpe::merge_many(std::span<const std::int32_t> symbols, std::vector<std::int32_t>& out) const {
   struct Node {
     std::int32_t id;  // -1: merged into its left neighbour
     std::int32_t previous;

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,10 @@ class MergeTable {
       if (slot.key == key) return slot.merge;
       if (slot.key == kFree) return {};
     }
+  }
+  /// For a find() soon after.
+  void prefetch(std::int32_t left, std::int32_t right) const {
+    __builtin_prefetch(&slots_[slot_of(key_of(left, right))]);
   }
 
  private:
@@ -96,11 +101,12 @@ class Bpe {
            static_cast<unsigned char>(first);
   }
   void merge(std::string_view word, std::vector<std::int32_t>& out) const;
-  void append_symbols(std::string_view word, std::vector<std::int32_t>& symbols) const;
+  /// The symbols of a word before any merge; `symbols` has room for one each byte. How many.
+  std::size_t symbols_of(std::string_view word, std::int32_t* symbols) const;
   void merge_bytes(std::string_view word, std::vector<std::int32_t>& out) const;
   void merge_few(std::int32_t* symbols, MergeTable::Merge* merges, std::size_t count,
                  std::vector<std::int32_t>& out) const;
-  void merge_many(const std::vector<std::int32_t>& symbols, std::vector<std::int32_t>& out) const;
+  void merge_many(std::span<const std::int32_t> symbols, std::vector<std::int32_t>& out) const;
 
   Vocabulary vocab_;
   MergeTable merges_;
