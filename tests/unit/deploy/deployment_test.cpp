@@ -76,6 +76,29 @@ TEST_CASE("a merged weight is the f64 sum rounded once, with DoRA and a bias too
                                  patch.lora_bias.to(at::kDouble) * patch.scale) <= 1);
 }
 
+TEST_CASE("the intended change is that of f64, with DoRA and for a replaced weight too") {
+  const at::ScalarType type = GENERATE(at::kBFloat16, at::kFloat);
+  Case one(type);
+  adapter::ModulePatch& patch = one.patches[kModule];
+  const at::Tensor before = one.base.weight.to(at::kDouble);
+  const auto equals = [&](const at::Tensor& expected) {
+    const at::Tensor found = intended_change(one.base.weight, patch);
+    CHECK(found.scalar_type() == at::kFloat);
+    CHECK((found - expected).abs().max().item<double>() < 1e-6);
+  };
+  equals(one.sum(one.base.weight) - before);
+  patch.weight = random({48, 64}, 0.05);
+  equals(one.sum(patch.weight) - before);
+  patch.magnitude = at::rand({48}, at::TensorOptions(at::kFloat)) + 0.5;
+  const at::Tensor rows = one.sum(patch.weight);
+  const at::Tensor norm = at::linalg_vector_norm(rows, 2, at::IntArrayRef{1});
+  equals(rows * (patch.magnitude.to(at::kDouble) / norm).unsqueeze(1) - before);
+  patch = {.weight = patch.weight};
+  equals(patch.weight.to(at::kDouble) - before);
+  patch = {};
+  equals(at::zeros_like(before));
+}
+
 TEST_CASE("orders differ in when they round") {
   const Case one(at::kFloat);
   const auto cast = [](const at::Tensor& weight) { return weight.to(at::kHalf).to(at::kFloat); };
