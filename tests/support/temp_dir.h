@@ -26,10 +26,12 @@ class TempDir {
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
   /// Writes a file (folders are made as needed) and returns its path.
-  std::filesystem::path write(const std::filesystem::path& relative, std::string_view content) const {
+  std::filesystem::path write(const std::filesystem::path& relative,
+                              std::string_view content) const {
     const auto full = path_ / relative;
     std::filesystem::create_directories(full.parent_path());
-    std::ofstream(full, std::ios::binary).write(content.data(), static_cast<std::streamsize>(content.size()));
+    std::ofstream(full, std::ios::binary)
+        .write(content.data(), static_cast<std::streamsize>(content.size()));
     return full;
   }
 

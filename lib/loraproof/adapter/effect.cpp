@@ -86,7 +86,7 @@ struct PlainModules {
   [[nodiscard]] std::vector<ModuleEffect> measure(const at::Tensor& weight) const {
     const at::Tensor all_left = at::cat(left, 1);                     // [O, sum of R]
     const at::Tensor all_right = at::cat(right, 0).t().contiguous();  // [I, sum of R]
-    at::Tensor inner = at::zeros({rank}, at::kDouble);                // Σ over rows of (W·Aᵀ)·B
+    at::Tensor inner = at::zeros({rank}, at::kDouble);  // Σ over rows of (W·Aᵀ)·B
     double weight2 = 0.0;
     for_row_blocks(weight, [&](std::int64_t begin, std::int64_t count, const at::Tensor& rows) {
       weight2 += norm2(rows);

@@ -20,7 +20,7 @@ struct ModuleEffect {
   double delta_norm2 = 0.0;      ///< ‖D‖²
   double inner = 0.0;            ///< ⟨W, D⟩
   double effective_norm2 = 0.0;  ///< ‖W' − W‖²: with DoRA after the magnitude, else ‖D‖²
-  double chance2 = 0.0;          ///< ‖W‖²·‖D‖²/numel(W): variance of ⟨W, D⟩ if W were noise
+  double chance2 = 0.0;  ///< ‖W‖²·‖D‖²/numel(W): variance of ⟨W, D⟩ if W were noise
 
   /// ‖W' − W‖ / ‖W‖
   [[nodiscard]] double ratio() const;

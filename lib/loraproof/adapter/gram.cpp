@@ -66,7 +66,7 @@ std::vector<double> gram_of_rows(std::span<const double> x, std::int64_t rows) {
     }
     for (std::size_t i = 0; i < padded; i += kTile) {
       for (std::size_t j = 0; j <= i; j += kTile) {
-        std::array<double, kTile * kTile> sums = {};
+        std::array<double, kTile* kTile> sums = {};
         add_tile(block.data() + i * kColumns, block.data() + j * kColumns, kColumns, whole, sums);
         for (std::size_t k = 0; k < sums.size(); ++k)
           wide[(i + k / kTile) * padded + j + k % kTile] += sums[k];

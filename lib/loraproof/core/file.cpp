@@ -70,7 +70,7 @@ int standard_stream(const std::filesystem::path& path) {
 }
 
 struct stat status_of(const std::filesystem::path& path, int fd) {
-  struct stat status{};
+  struct stat status {};
   if (::fstat(fd, &status) != 0) throw system_error(path, "read the status", errno);
   if (S_ISDIR(status.st_mode)) throw is_a_folder(path);
   return status;
@@ -141,7 +141,7 @@ std::string read_text_file(const std::filesystem::path& path, std::size_t max_by
 }
 
 FileStamp stamp_of(const std::filesystem::path& path) {
-  struct stat status{};
+  struct stat status {};
   if (::stat(path.c_str(), &status) != 0) throw system_error(path, "read the status", errno);
   return {.size_bytes = static_cast<std::uint64_t>(status.st_size),
           .mtime_ns = status.st_mtim.tv_sec * std::int64_t{1'000'000'000} + status.st_mtim.tv_nsec,
@@ -264,7 +264,7 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
     write_all(descriptor, path, text);
     return;
   }
-  struct stat status{};
+  struct stat status {};
   const bool exists = ::stat(path.c_str(), &status) == 0;
   if (exists && S_ISDIR(status.st_mode)) throw is_a_folder(path);
   if (exists && !S_ISREG(status.st_mode)) {

@@ -43,7 +43,7 @@ double WeightDamage::output_error() const {
 
 void add_sums(WeightDamage& damage, const at::Tensor& base, const at::Tensor& intended,
               const at::Tensor& actual, const InputStatistics* inputs) {
-  const auto add = [&](double merge::MergeSums::* sum, const at::Tensor& columns) {
+  const auto add = [&](double merge::MergeSums::*sum, const at::Tensor& columns) {
     damage.change.*sum += columns.sum().item<double>();
     if (inputs == nullptr) return;
     damage.weighted.*sum += at::dot(columns, inputs->mean_squares()).item<double>();

@@ -34,7 +34,7 @@ class RawSource final : public ByteSource {
       : path_(std::move(path)), consumed_(consumed) {
     fd_ = path_ == "-" ? ::dup(STDIN_FILENO) : ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd_ < 0) throw system_error("cannot open");
-    struct stat status{};
+    struct stat status {};
     if (::fstat(fd_, &status) == 0 && S_ISDIR(status.st_mode)) {
       ::close(std::exchange(fd_, -1));
       throw input_error({.message = "is a folder", .file = path_, .expected = "a JSON Lines file"});

@@ -65,7 +65,7 @@ struct NoiseFloor {
 /// One field of a NoiseFloor, under the name that reports and files use.
 struct FloorField {
   const char* key;
-  double NoiseFloor::* member;
+  double NoiseFloor::*member;
 };
 [[nodiscard]] std::span<const FloorField> floor_fields();
 

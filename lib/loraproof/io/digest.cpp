@@ -136,7 +136,7 @@ fs::path DigestCache::default_folder() {
 DigestCache::DigestCache(fs::path folder) : folder_(std::move(folder)) { entries_ = load(); }
 
 DigestStamp DigestCache::stamp(const fs::path& file) {
-  struct stat status{};
+  struct stat status {};
   DigestStamp result{.file = stamp_of(file)};  // throws when the file is missing
   if (::stat(file.c_str(), &status) == 0) {
     result.ctime_ns = status.st_ctim.tv_sec * std::int64_t{1'000'000'000} + status.st_ctim.tv_nsec;

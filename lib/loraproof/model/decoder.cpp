@@ -24,7 +24,7 @@ const adapter::ModulePatch* find_patch(const adapter::PatchSet& patches,
 
 struct LinearSpec {
   const char* module;
-  nn::LinearWeights LayerWeights::* member;
+  nn::LinearWeights LayerWeights::*member;
   std::int64_t out;
   std::int64_t in;
   bool has_bias;
@@ -85,7 +85,7 @@ void check_tensor(const DecoderConfig& config, const io::Checkpoint& base, const
 
 std::vector<WeightSlot> layer_slots(const DecoderConfig& config, std::int64_t layer) {
   std::vector<WeightSlot> slots;
-  const auto norm = [&](const char* module, at::Tensor LayerWeights::* member) {
+  const auto norm = [&](const char* module, at::Tensor LayerWeights::*member) {
     slots.push_back({.name = layer_path(layer, module) + ".weight",
                      .shape = {config.hidden_size},
                      .norm = member});

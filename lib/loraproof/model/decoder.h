@@ -34,8 +34,8 @@ struct LayerWeights {
 struct WeightSlot {
   std::string name;                 ///< "model.layers.0.self_attn.q_proj.weight"
   std::vector<std::int64_t> shape;  ///< as stored
-  at::Tensor LayerWeights::* norm = nullptr;
-  nn::LinearWeights LayerWeights::* linear = nullptr;
+  at::Tensor LayerWeights::*norm = nullptr;
+  nn::LinearWeights LayerWeights::*linear = nullptr;
   bool is_bias = false;
 };
 

@@ -63,9 +63,8 @@ Bpe::Bpe(TokenizerDocument& document, bool byte_level) {
     byte_ids_[byte] = vocab_.find(fmt::format("<0x{:02X}>", byte));
   // Where unknown characters are dropped, what stood around them become neighbours.
   const bool drops =
-      unk_id_ < 0 &&
-      !(byte_fallback_ &&
-        std::all_of(byte_ids_.begin(), byte_ids_.end(), [](auto id) { return id >= 0; }));
+      unk_id_ < 0 && !(byte_fallback_ && std::all_of(byte_ids_.begin(), byte_ids_.end(),
+                                                     [](auto id) { return id >= 0; }));
   if (drops) cuts_ = false;
   space_mark_ = vocab_.find(kSpaceMark) >= 0;
   if (byte_level) use_bytes();

@@ -72,8 +72,8 @@ class WordCache {
   };
   static_assert(sizeof(Entry) == 64, "one cache line");
   using Set = std::array<Entry, 2>;
-  // 8 MiB for each thread. A profile of 1 GB takes 2 % (Llama 3) to 6 % (Gemma 3) longer with 4 MiB,
-  // and 2 to 4 % less with 16.
+  // 8 MiB for each thread. A profile of 1 GB takes 2 % (Llama 3) to 6 % (Gemma 3) longer with 4
+  // MiB, and 2 to 4 % less with 16.
   static constexpr int kSetBits = 16;
 
   template <typename Word>

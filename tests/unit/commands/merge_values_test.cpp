@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Merged weights against digests that were made with torch in float64 (tests/oracles/merge_values.py).
+// Merged weights against digests that were made with torch in float64
+// (tests/oracles/merge_values.py).
 #include <algorithm>
 #include <filesystem>
 #include <string>

@@ -245,9 +245,7 @@ TEST_CASE("an existing folder is refused, or replaced on commit and not before")
   const auto target = folder.path() / "out";
   CHECK(std::string(refused([&] { AtomicFolder(target, false); }).what()) ==
         target.string() + ": already exists; pass --force to replace it");
-  {
-    const AtomicFolder rolled_back(target, true);
-  }
+  { const AtomicFolder rolled_back(target, true); }
   CHECK(read_text_file(target / "old") == "old");
   AtomicFolder writing(target / "", true);  // "out/" is "out"
   write_file_atomically(writing.staging() / "new", "new");

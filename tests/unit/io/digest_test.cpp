@@ -110,7 +110,7 @@ TEST_CASE("digest cache: an entry is found while the file is what it was, and ne
 
   SECTION("size changed") { folder.write("m.safetensors", "content and more"); }
   SECTION("overwritten in place, size and modification time put back") {
-    struct stat before{};
+    struct stat before {};
     REQUIRE(::stat(file.c_str(), &before) == 0);
     const timespec times[2] = {before.st_atim, before.st_mtim};
     const DigestStamp old = DigestCache::stamp(file);

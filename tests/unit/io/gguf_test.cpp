@@ -128,12 +128,17 @@ TEST_CASE("broken gguf files are refused with what is wrong") {
         std::string::npos);
   CHECK(with([&](Image& i) { i.tensor("t", 0, {}, four); }) ==
         "\"t\": bad number of dimensions: expected 1 to 4, found 0");
-  CHECK(with([&](Image& i) { i.tensor("t", 0, {0, 4}, four); }) ==
-        "\"t\": bad size in a shape: expected a whole number from 1 to 2^63-1, found 0");
-  CHECK(with([&](Image& i) { i.tensor("t", 2, {1, 31}, four); }) ==
+  CHECK(with([&](Image& i) {
+          i.tensor("t", 0, {0, 4}, four);
+        }) == "\"t\": bad size in a shape: expected a whole number from 1 to 2^63-1, found 0");
+  CHECK(with([&](Image& i) {
+          i.tensor("t", 2, {1, 31}, four);
+        }) ==
         "\"t\": row is not a whole number of blocks: expected a multiple of 32 for q4_0, found [1, "
         "31]");
-  CHECK(with([&](Image& i) { i.tensor("t", 0, {1ul << 40, 1ul << 40}, four); }) ==
+  CHECK(with([&](Image& i) {
+          i.tensor("t", 0, {1ul << 40, 1ul << 40}, four);
+        }) ==
         "\"t\": tensor size overflows: expected less than 2^59 bytes, found [1099511627776, "
         "1099511627776]");
   CHECK(with([&](Image& i) { i.raw_tensor("t", 0, {1}, 4, four + four); }) ==

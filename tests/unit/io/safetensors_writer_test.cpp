@@ -153,17 +153,20 @@ TEST_CASE("safetensors writer: errors name the path and leave no file") {
   }
   SECTION("a name twice, or reserved") {
     for (const char* name : {"w", "", "__metadata__"}) {
-      check_contains(error_of(ErrorKind::Internal,
-                              [&] {
-                                SafetensorsWriter writer(
-                                    path, {{"w", DType::U8, {2}}, {name, DType::U8, {2}}});
-                              }),
-                     "duplicate or reserved name of a tensor to be written");
+      check_contains(
+          error_of(
+              ErrorKind::Internal,
+              [&] {
+                SafetensorsWriter writer(path, {{"w", DType::U8, {2}}, {name, DType::U8, {2}}});
+              }),
+          "duplicate or reserved name of a tensor to be written");
     }
   }
   SECTION("a shape that cannot be") {
     check_contains(error_of(ErrorKind::Internal,
-                            [&] { SafetensorsWriter writer(path, {{"w", DType::U8, {-1}}}); }),
+                            [&] {
+                              SafetensorsWriter writer(path, {{"w", DType::U8, {-1}}});
+                            }),
                    "w: tensor to be written has an impossible shape: found [-1]");
   }
   CHECK_FALSE(fs::exists(path));

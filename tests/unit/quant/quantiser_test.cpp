@@ -189,23 +189,27 @@ TEST_CASE("rows that a type does not divide are stored in another one") {
 }
 
 TEST_CASE("a shape that the library does not quantise is refused, with what would do") {
-  const ErrorDetail group = loraproof::test::input_error_of(
-      [] { find_scheme("int4-g64").make({4, 96, io::DType::BF16}); });
+  const ErrorDetail group = loraproof::test::input_error_of([] {
+    find_scheme("int4-g64").make({4, 96, io::DType::BF16});
+  });
   CHECK(group.expected == "a multiple of 64 columns");
   CHECK(group.found == "96");
-  const ErrorDetail tile = loraproof::test::input_error_of(
-      [] { find_scheme("fp8-block").make({130, 256, io::DType::BF16}); });
+  const ErrorDetail tile = loraproof::test::input_error_of([] {
+    find_scheme("fp8-block").make({130, 256, io::DType::BF16});
+  });
   CHECK(tile.expected == "multiples of 128 rows and columns");
   CHECK(tile.found == "[130, 256]");
-  const ErrorDetail half =
-      loraproof::test::input_error_of([] { find_scheme("nvfp4").make({4, 24, io::DType::BF16}); });
+  const ErrorDetail half = loraproof::test::input_error_of([] {
+    find_scheme("nvfp4").make({4, 24, io::DType::BF16});
+  });
   CHECK(half.expected == "a multiple of 16 columns");
 }
 
 TEST_CASE("weights of other types are refused") {
   for (const Scheme& scheme : schemes()) {
-    const ErrorDetail error =
-        loraproof::test::input_error_of([&] { scheme.make({128, 256, io::DType::I8}); });
+    const ErrorDetail error = loraproof::test::input_error_of([&] {
+      scheme.make({128, 256, io::DType::I8});
+    });
     CHECK(error.found == "I8");
   }
 }

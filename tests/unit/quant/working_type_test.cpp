@@ -13,7 +13,8 @@ TEST_CASE("values are rounded to the type of the weights, also more than a buffe
   std::vector<float> values(3000, 1.00390625F);  // 1 + 2^-8: between two BF16
   round_to(io::DType::BF16, values);
   for (const float value : values) REQUIRE(value == 1.0F);
-  CHECK(io::rounded_to(io::DType::BF16, 1.01171875F) == 1.015625F);  // 1 + 3 * 2^-8: up to the even one
+  CHECK(io::rounded_to(io::DType::BF16, 1.01171875F) ==
+        1.015625F);  // 1 + 3 * 2^-8: up to the even one
   CHECK(io::rounded_to(io::DType::F16, 1.00390625F) == 1.00390625F);
   CHECK(std::isinf(rounded_to(io::DType::F16, 65520.0F)));
   CHECK(io::rounded_to(io::DType::F32, 0.1F) == 0.1F);
