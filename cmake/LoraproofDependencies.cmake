@@ -1,5 +1,4 @@
-# Third-party packages. Torch comes last (its config file changes global flags and once caused linker
-# errors in other projects when it came first).
+# Third-party packages.
 set(_hint "run scripts/bootstrap, or pass -DCMAKE_PREFIX_PATH=<where it is installed>")
 macro(loraproof_require name)
   find_package(${name} ${ARGN} QUIET)

@@ -15,4 +15,5 @@ write_basic_package_version_file("${CMAKE_CURRENT_BINARY_DIR}/loraproofConfigVer
   COMPATIBILITY SameMinorVersion)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/loraproofConfig.cmake"
   "${CMAKE_CURRENT_BINARY_DIR}/loraproofConfigVersion.cmake"
+  cmake/FindLibtorch.cmake
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/loraproof)

@@ -1,19 +1,36 @@
-# loraproof_library(<module> SRCS a.cpp b.cpp DEPS core io [THIRD fmt::fmt-header-only] [TORCH])
-# One static library per module: target loraproof_<module>, alias loraproof::<module>. DEPS are modules
-# below this one; THIRD are third-party targets (linked PRIVATE unless listed after PUBLIC_THIRD).
+# What most sources without libtorch include, precompiled once. Static libraries with PIC unset, as cmake/LoraproofTorch.cmake says.
+add_library(loraproof_plain_pch STATIC "${PROJECT_SOURCE_DIR}/cmake/plain_pch.cpp")
+target_link_libraries(loraproof_plain_pch PRIVATE loraproof_options fmt::fmt nlohmann_json::nlohmann_json Threads::Threads)
+if(LORAPROOF_PCH)
+  target_precompile_headers(loraproof_plain_pch PRIVATE "${PROJECT_SOURCE_DIR}/cmake/plain_pch.h")
+endif()
+
+# loraproof_library(<module> SRCS a.cpp b.cpp DEPS core io [THIRD Boost::headers] [TORCH] [NO_PCH])
+# One static library per module: target loraproof_<module>, alias loraproof::<module>. DEPS are libraries of modules that
+# cmake/modules.cmake lets this one include; THIRD are third-party targets (linked PRIVATE unless listed after PUBLIC_THIRD).
+# NO_PCH: its sources hardly use what is precompiled, or are compiled with flags of their own.
 function(loraproof_library module)
-  cmake_parse_arguments(ARG "TORCH" "" "SRCS;DEPS;THIRD;PUBLIC_THIRD" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;NO_PCH" "" "SRCS;DEPS;THIRD;PUBLIC_THIRD" ${ARGN})
   add_library(loraproof_${module} STATIC ${ARG_SRCS})
   add_library(loraproof::${module} ALIAS loraproof_${module})
   set_target_properties(loraproof_${module} PROPERTIES EXPORT_NAME ${module})
   target_include_directories(loraproof_${module} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/lib> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(loraproof_${module} PUBLIC loraproof_options ${ARG_PUBLIC_THIRD} PRIVATE ${ARG_THIRD})
+  cmake_path(GET CMAKE_CURRENT_SOURCE_DIR FILENAME folder)
+  set_target_properties(loraproof_${module} PROPERTIES LORAPROOF_MODULE "${folder}")
   foreach(dep IN LISTS ARG_DEPS)
+    get_target_property(dep_folder loraproof_${dep} LORAPROOF_MODULE)
+    if(NOT dep_folder IN_LIST LORAPROOF_MAY_INCLUDE_${folder})
+      message(FATAL_ERROR "${module} links ${dep}: cmake/modules.cmake does not let ${folder} include ${dep_folder}")
+    endif()
     target_link_libraries(loraproof_${module} PUBLIC loraproof_${dep})
   endforeach()
   if(ARG_TORCH)
     loraproof_use_torch(loraproof_${module})
+  elseif(LORAPROOF_PCH AND NOT ARG_NO_PCH)
+    target_compile_options(loraproof_${module} PRIVATE -Winvalid-pch -Werror=invalid-pch)
+    target_precompile_headers(loraproof_${module} REUSE_FROM loraproof_plain_pch)
   endif()
   set_property(GLOBAL APPEND PROPERTY LORAPROOF_MODULES loraproof_${module})
 endfunction()

@@ -1,6 +1,6 @@
 # Warnings, sanitizers and the language level, as one INTERFACE target that every module links.
 option(LORAPROOF_WERROR "Treat warnings as errors" OFF)
-option(LORAPROOF_PCH "Precompile ATen and Catch2 once for all that use them (leave OFF with ccache)" ON)
+option(LORAPROOF_PCH "Precompile ATen, JSON and Catch2 once for all that use them (leave OFF with ccache)" ON)
 set(LORAPROOF_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined")
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)

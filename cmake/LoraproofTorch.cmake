@@ -1,33 +1,30 @@
-# Wraps libtorch in one target, loraproof::torch: headers as SYSTEM, its global flags kept out, and one
-# precompiled ATen header that all torch modules and tests reuse (ATen/ATen.h costs about 9 s a file).
-# An existing libtorch wins: CMAKE_PREFIX_PATH or Torch_DIR, then the first Python that can import torch
-# (the one on PATH, then the virtual environment that scripts/bootstrap makes).
-if(NOT Torch_DIR AND NOT CMAKE_PREFIX_PATH MATCHES "torch")
-  foreach(_python IN ITEMS python3 "$ENV{LORAPROOF_VENV}/bin/python3" "$ENV{HOME}/.cache/loraproof/venv/bin/python3")
-    execute_process(COMMAND "${_python}" -c "import torch; print(torch.utils.cmake_prefix_path, end='')"
-                    OUTPUT_VARIABLE _torch_prefix ERROR_QUIET RESULT_VARIABLE _torch_failed)
-    if(_torch_failed STREQUAL "0" AND _torch_prefix)
-      list(APPEND CMAKE_PREFIX_PATH "${_torch_prefix}")
-      break()
-    endif()
-  endforeach()
+# Wraps libtorch in one target, loraproof::torch, and one precompiled ATen header that all torch modules and
+# tests reuse (ATen/ATen.h costs about 9 s a file).
+# cmake/FindLibtorch.cmake says where it is looked for.
+set(LORAPROOF_TORCH_OLDEST 2.11)
+set(LORAPROOF_TORCH_NEWEST 2.15)
+find_package(Libtorch QUIET)
+if(NOT Libtorch_FOUND)
+  message(FATAL_ERROR "libtorch was not found: run scripts/bootstrap, or pass -DCMAKE_PREFIX_PATH=<a folder with include/ATen/ATen.h and lib/libtorch.so>")
 endif()
-set(_flags "${CMAKE_CXX_FLAGS}")
-find_package(Torch QUIET)
-set(CMAKE_CXX_FLAGS "${_flags}")
-if(NOT Torch_FOUND)
-  message(FATAL_ERROR "libtorch was not found: run scripts/bootstrap, or pass -DCMAKE_PREFIX_PATH=$(python3 -c 'import torch; print(torch.utils.cmake_prefix_path)')")
+if(Libtorch_VERSION VERSION_LESS LORAPROOF_TORCH_OLDEST)
+  message(FATAL_ERROR "libtorch ${Libtorch_VERSION} in ${Libtorch_ROOT} is too old: ${LORAPROOF_TORCH_OLDEST} to ${LORAPROOF_TORCH_NEWEST} are supported")
 endif()
-if(Torch_VERSION VERSION_LESS 2.11)
-  message(FATAL_ERROR "libtorch ${Torch_VERSION} is too old: 2.11 to 2.15 are supported")
+string(REGEX MATCH "^[0-9]+[.][0-9]+" _torch_series "${Libtorch_VERSION}")
+if(_torch_series VERSION_GREATER LORAPROOF_TORCH_NEWEST)
+  message(WARNING "libtorch ${Libtorch_VERSION} is newer than the releases this was built with (${LORAPROOF_TORCH_OLDEST} to ${LORAPROOF_TORCH_NEWEST})")
 endif()
-message(STATUS "libtorch ${Torch_VERSION} from ${TORCH_INSTALL_PREFIX}")
+message(STATUS "libtorch ${Libtorch_VERSION} from ${Libtorch_ROOT}")
 
-# The `torch` target carries -D and -std flags of its own; we take its libraries and SYSTEM headers only.
 add_library(loraproof_torch INTERFACE)
 add_library(loraproof::torch ALIAS loraproof_torch)
-target_include_directories(loraproof_torch SYSTEM INTERFACE "$<BUILD_INTERFACE:${TORCH_INCLUDE_DIRS}>")
-target_link_libraries(loraproof_torch INTERFACE "$<BUILD_INTERFACE:${TORCH_LIBRARIES}>")
+target_link_libraries(loraproof_torch INTERFACE Libtorch::Libtorch)
+# libtorch's folder holds the headers of another fmt: ours come before them, so that one fmt is compiled against and linked.
+get_target_property(_fmt_include fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
+find_path(LORAPROOF_FMT_INCLUDE fmt/format.h HINTS ${_fmt_include} REQUIRED)
+file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/fmt_first")
+file(CREATE_LINK "${LORAPROOF_FMT_INCLUDE}/fmt" "${PROJECT_BINARY_DIR}/fmt_first/fmt" SYMBOLIC)
+target_include_directories(loraproof_torch BEFORE INTERFACE "$<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/fmt_first>")
 
 # libtorch's parallel loops are templates in its headers, and serial in a file compiled without OpenMP. Files with
 # loops of their own name themselves (loraproof_parallel_source); the rest is compiled as the precompiled header is.
@@ -46,9 +43,9 @@ endfunction()
 
 # Static libraries with PIC unset, so that executables can reuse the same precompiled header.
 add_library(loraproof_torch_pch STATIC "${PROJECT_SOURCE_DIR}/cmake/torch_pch.cpp")
-target_link_libraries(loraproof_torch_pch PRIVATE loraproof_options loraproof_torch)
+target_link_libraries(loraproof_torch_pch PRIVATE loraproof_options loraproof_torch fmt::fmt nlohmann_json::nlohmann_json)
 if(LORAPROOF_PCH)
-  target_precompile_headers(loraproof_torch_pch PRIVATE <ATen/ATen.h>)
+  target_precompile_headers(loraproof_torch_pch PRIVATE <ATen/ATen.h> "${PROJECT_SOURCE_DIR}/cmake/plain_pch.h")
 endif()
 
 # loraproof_use_torch(<target>): headers, libraries and the shared precompiled header.

@@ -2,6 +2,7 @@
 // yaml_to_json FILE: lets a test written in Python read YAML without a package for it.
 #include <iostream>
 
+#include "loraproof/core/json.h"
 #include "loraproof/core/yaml.h"
 
 int main(int argc, char** argv) {

@@ -8,6 +8,7 @@
 #include "loraproof/adapter/config.h"
 #include "loraproof/adapter/keys.h"
 #include "loraproof/adapter/target_match.h"
+#include "loraproof/core/json.h"
 
 namespace {
 

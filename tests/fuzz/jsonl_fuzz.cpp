@@ -5,6 +5,7 @@
 
 #include "fuzz/fuzz.h"
 #include "fuzz/memory_file.h"
+#include "loraproof/core/json.h"
 #include "loraproof/io/jsonl.h"
 
 namespace {

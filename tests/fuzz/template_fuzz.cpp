@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "fuzz/fuzz.h"
+#include "loraproof/core/json.h"
 #include "loraproof/text/chat_template.h"
 
 namespace {

@@ -9,6 +9,9 @@ fail() { echo "$1"; exit 1; }
 loads_torch() { readelf -d "$1" | grep 'NEEDED.*libtorch' > /dev/null; }
 if loads_torch "$program"; then fail "$program needs libtorch to start"; fi
 loads_torch "$(dirname "$program")/loraproof-engine" || fail "loraproof-engine is not linked with libtorch"
+# libtorch.so holds no symbol of ours, and yet has to stay: where there is one it loads libtorch_cuda.so.
+readelf -d "$(dirname "$program")/loraproof-engine" | grep 'NEEDED.*\[libtorch\.so\]' > /dev/null ||
+  fail "libtorch.so is not among the libraries that loraproof-engine needs: it would not see CUDA"
 
 alone="$(mktemp -d)"; trap 'rm -rf "$alone"' EXIT
 cp "$program" "$alone/loraproof"

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cli/cli.h"
+#include "loraproof/core/json.h"
 
 namespace loraproof::cli {
 

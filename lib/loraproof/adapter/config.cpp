@@ -8,6 +8,7 @@
 #include "loraproof/adapter/config_fields.h"
 #include "loraproof/adapter/method_config.h"
 #include "loraproof/adapter/target_match.h"
+#include "loraproof/core/json.h"
 
 namespace loraproof::adapter {
 namespace {

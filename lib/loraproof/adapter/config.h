@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "loraproof/adapter/method.h"
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 
 namespace loraproof::adapter {
 

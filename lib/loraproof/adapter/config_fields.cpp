@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "loraproof/core/json.h"
 #include "loraproof/core/suggest.h"
 
 namespace loraproof::adapter {

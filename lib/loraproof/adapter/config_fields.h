@@ -4,7 +4,7 @@
 #pragma once
 
 #include "loraproof/adapter/config.h"
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 
 namespace loraproof::adapter {
 

@@ -8,6 +8,7 @@
 
 #include "loraproof/adapter/tensor_values.h"
 #include "loraproof/core/digest.h"
+#include "loraproof/core/json.h"
 
 namespace loraproof::adapter {
 namespace {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "loraproof/adapter/config_fields.h"
+#include "loraproof/core/json.h"
 #include "loraproof/core/suggest.h"
 
 namespace loraproof::adapter {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "loraproof/adapter/method.h"
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 
 namespace loraproof::adapter {
 

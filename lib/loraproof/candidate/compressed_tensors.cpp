@@ -17,6 +17,7 @@
 
 #include "loraproof/candidate/scaled_codes.h"
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "loraproof/io/narrow.h"
 #include "loraproof/io/small_floats.h"
 

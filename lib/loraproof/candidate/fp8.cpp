@@ -8,6 +8,7 @@
 
 #include "loraproof/candidate/scaled_codes.h"
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 
 namespace loraproof::candidate {
 namespace {

@@ -10,6 +10,7 @@
 #include "loraproof/candidate/gguf_names.h"
 #include "loraproof/candidate/reading.h"
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "loraproof/io/gguf.h"
 
 namespace loraproof::candidate {

@@ -9,6 +9,7 @@
 
 #include "loraproof/candidate/reading.h"
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "loraproof/io/narrow.h"
 
 namespace loraproof::candidate {

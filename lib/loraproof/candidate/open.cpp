@@ -8,6 +8,7 @@
 #include "loraproof/candidate/reading.h"
 #include "loraproof/candidate/weight_source.h"
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "loraproof/io/model_folder.h"
 
 namespace loraproof::candidate {

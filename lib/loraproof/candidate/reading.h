@@ -14,7 +14,8 @@
 #include <vector>
 
 #include "loraproof/candidate/weight_source.h"
-#include "loraproof/core/json.h"
+#include "loraproof/core/error.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/io/checkpoint.h"
 
 namespace loraproof::candidate {

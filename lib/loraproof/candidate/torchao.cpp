@@ -23,6 +23,7 @@
 
 #include "loraproof/candidate/torchao_weight.h"
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "loraproof/io/narrow.h"
 
 namespace loraproof::candidate {

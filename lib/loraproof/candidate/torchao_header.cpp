@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 
 namespace loraproof::candidate {
 namespace {

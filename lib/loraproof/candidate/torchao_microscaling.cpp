@@ -14,6 +14,7 @@
 
 #include "loraproof/candidate/torchao_weight.h"
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "loraproof/io/narrow.h"
 #include "loraproof/io/small_floats.h"
 

@@ -2,6 +2,7 @@
 #include "loraproof/commands/context.h"
 
 #include "loraproof/commands/rules_yaml.h"
+#include "loraproof/core/json.h"
 
 namespace loraproof::commands {
 

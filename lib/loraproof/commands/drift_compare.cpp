@@ -8,6 +8,7 @@
 #include "loraproof/commands/drift_measures.h"
 #include "loraproof/commands/drift_sides.h"
 #include "loraproof/core/digest.h"
+#include "loraproof/core/json.h"
 #include "loraproof/drift/profile_file.h"
 #include "loraproof/report/gate.h"
 

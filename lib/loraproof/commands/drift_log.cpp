@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 
 namespace loraproof::commands {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "loraproof/commands/drift_profile.h"
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/drift/hash.h"
 #include "loraproof/drift/run.h"
 #include "loraproof/report/measure.h"

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/drift/calibrate.h"
 #include "loraproof/drift/compare.h"
 #include "loraproof/drift/segments.h"

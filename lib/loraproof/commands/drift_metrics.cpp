@@ -5,6 +5,7 @@
 #include <string>
 
 #include "loraproof/commands/drift_measures.h"
+#include "loraproof/core/json.h"
 
 namespace loraproof::commands {
 namespace {

@@ -7,6 +7,7 @@
 #include "loraproof/commands/drift_log.h"
 #include "loraproof/core/digest.h"
 #include "loraproof/core/file.h"
+#include "loraproof/core/json.h"
 #include "loraproof/drift/merge.h"
 #include "loraproof/drift/profile_file.h"
 #include "loraproof/drift/run.h"

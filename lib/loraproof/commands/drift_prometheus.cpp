@@ -12,6 +12,7 @@
 
 #include "loraproof/core/error.h"
 #include "loraproof/core/file.h"
+#include "loraproof/core/json.h"
 
 namespace loraproof::commands {
 namespace {

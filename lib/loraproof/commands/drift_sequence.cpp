@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "loraproof/report/gate.h"
 #include "loraproof/report/numbers.h"
 #include "loraproof/stats/multiple_testing.h"

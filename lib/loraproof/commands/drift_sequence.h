@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/drift/compare.h"
 #include "loraproof/drift/history.h"
 #include "loraproof/report/check.h"

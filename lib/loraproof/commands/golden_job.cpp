@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <utility>
 
+#include "loraproof/core/json.h"
 #include "loraproof/report/gate.h"
 
 namespace loraproof::commands {

@@ -7,6 +7,7 @@
 #include "loraproof/commands/base_digests.h"
 #include "loraproof/commands/inspect_adapter.h"
 #include "loraproof/commands/session.h"
+#include "loraproof/core/json.h"
 #include "loraproof/io/digest.h"
 #include "loraproof/report/gate.h"
 #include "loraproof/tensor/from_view.h"

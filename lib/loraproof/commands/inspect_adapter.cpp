@@ -5,6 +5,7 @@
 
 #include "loraproof/adapter/keys.h"
 #include "loraproof/adapter/zero_effect.h"
+#include "loraproof/core/json.h"
 #include "loraproof/report/gate.h"
 
 namespace loraproof::commands {

@@ -19,6 +19,7 @@
 #include "loraproof/core/digest.h"
 #include "loraproof/core/error.h"
 #include "loraproof/core/file.h"
+#include "loraproof/core/json.h"
 #include "loraproof/io/checkpoint.h"
 #include "loraproof/io/digest.h"
 #include "loraproof/io/model_folder.h"

@@ -7,6 +7,7 @@
 
 #include "loraproof/commands/figure.h"
 #include "loraproof/commands/noise_floor.h"
+#include "loraproof/core/json.h"
 #include "loraproof/report/numbers.h"
 
 namespace loraproof::commands {

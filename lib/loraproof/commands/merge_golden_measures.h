@@ -3,7 +3,7 @@
 #pragma once
 
 #include "loraproof/commands/measures_base.h"
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/golden/compare.h"
 #include "loraproof/golden/reference.h"
 #include "loraproof/report/policy.h"

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "loraproof/core/json.h"
 #include "loraproof/report/numbers.h"
 
 namespace loraproof::commands {

@@ -7,7 +7,7 @@
 
 #include "loraproof/commands/adapter_input.h"
 #include "loraproof/commands/measures_base.h"
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/merge/output_folder.h"
 #include "loraproof/merge/plan.h"
 #include "loraproof/merge/read_back.h"

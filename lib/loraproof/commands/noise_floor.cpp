@@ -3,6 +3,7 @@
 
 #include <ATen/Parallel.h>
 
+#include "loraproof/core/json.h"
 #include "loraproof/golden/compare.h"
 
 namespace loraproof::commands {

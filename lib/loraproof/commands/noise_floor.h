@@ -7,7 +7,7 @@
 #include <string>
 
 #include "loraproof/commands/golden_job.h"
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/golden/observe.h"
 #include "loraproof/golden/reference.h"
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/commands/prompt_rows.h"
 
+#include "loraproof/core/json.h"
+
 namespace loraproof::commands {
 namespace {
 

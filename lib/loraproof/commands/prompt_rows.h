@@ -9,7 +9,7 @@
 #include "loraproof/commands/inputs.h"
 #include "loraproof/commands/lanes.h"
 #include "loraproof/commands/outcomes.h"
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 
 namespace loraproof::commands {
 

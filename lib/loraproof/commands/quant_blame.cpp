@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "loraproof/candidate/gguf_names.h"
+#include "loraproof/core/json.h"
 #include "loraproof/stats/rank_correlation.h"
 
 namespace loraproof::commands {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "loraproof/commands/quant_lanes.h"
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/core/progress.h"
 #include "loraproof/golden/reference.h"
 

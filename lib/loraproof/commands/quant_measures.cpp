@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 #include <span>
 
+#include "loraproof/core/json.h"
 #include "loraproof/report/numbers.h"
 
 namespace loraproof::commands {

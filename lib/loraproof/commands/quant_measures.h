@@ -11,7 +11,7 @@
 #include "loraproof/commands/outcomes.h"
 #include "loraproof/commands/quant_blame.h"
 #include "loraproof/commands/quant_lanes.h"
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/report/policy.h"
 #include "loraproof/report/report.h"
 #include "loraproof/stats/token_divergence.h"

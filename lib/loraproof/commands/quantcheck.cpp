@@ -20,6 +20,7 @@
 #include "loraproof/commands/quant_measures.h"
 #include "loraproof/core/error.h"
 #include "loraproof/core/file.h"
+#include "loraproof/core/json.h"
 #include "loraproof/deploy/write_checkpoint.h"
 
 namespace loraproof::commands {

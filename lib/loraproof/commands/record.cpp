@@ -7,6 +7,7 @@
 #include "loraproof/commands/recording.h"
 #include "loraproof/commands/run_figures.h"
 #include "loraproof/commands/validate.h"
+#include "loraproof/core/json.h"
 #include "loraproof/core/log.h"
 
 namespace loraproof::commands {

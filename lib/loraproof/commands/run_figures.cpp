@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <sys/resource.h>
 
+#include "loraproof/core/json.h"
 #include "loraproof/engine/memory_plan.h"
 #include "loraproof/engine/pack.h"
 #include "loraproof/model/decoder.h"

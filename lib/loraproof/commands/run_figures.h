@@ -8,7 +8,7 @@
 
 #include "loraproof/commands/context.h"
 #include "loraproof/commands/inputs.h"
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/engine/layer_store.h"
 
 namespace loraproof::commands {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <map>
 
+#include "loraproof/core/json.h"
 #include "loraproof/report/gate.h"
 
 namespace loraproof::commands {

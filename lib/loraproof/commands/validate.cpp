@@ -9,6 +9,7 @@
 #include "loraproof/commands/prompt_rows.h"
 #include "loraproof/commands/run_figures.h"
 #include "loraproof/commands/slices.h"
+#include "loraproof/core/json.h"
 
 namespace loraproof::commands {
 namespace {

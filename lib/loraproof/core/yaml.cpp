@@ -12,6 +12,7 @@
 #include <yaml-cpp/parser.h>
 
 #include "loraproof/core/file.h"
+#include "loraproof/core/json.h"
 
 namespace loraproof {
 namespace {

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <string_view>
 
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 
 namespace loraproof {
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "loraproof/text/unicode.h"
 
 namespace loraproof::drift {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "loraproof/text/jinja/unicode.h"
 #include "loraproof/text/nfc.h"
 #include "loraproof/text/unicode.h"

@@ -13,8 +13,6 @@
 #include <string>
 #include <vector>
 
-#include "loraproof/core/json.h"
-
 namespace loraproof::golden {
 
 /// Tokens of one prompt and the answer that goes with them.

@@ -6,6 +6,7 @@
 
 #include "loraproof/core/error.h"
 #include "loraproof/core/file.h"
+#include "loraproof/core/json.h"
 #include "loraproof/golden/reference.h"
 #include "loraproof/golden/reference_format.h"
 #include "loraproof/io/safetensors_writer.h"

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "loraproof/core/digest.h"
+#include "loraproof/core/json.h"
 #include "loraproof/core/suggest.h"
 #include "loraproof/core/yaml.h"
 #include "loraproof/io/jsonl.h"

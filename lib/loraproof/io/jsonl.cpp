@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 
 namespace loraproof::io {
 namespace {

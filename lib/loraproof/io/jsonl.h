@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <functional>
 
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 
 namespace loraproof::io {
 

@@ -11,6 +11,7 @@
 
 #include "loraproof/adapter/keys.h"
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 
 namespace loraproof::merge {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "loraproof/adapter/base_modules.h"
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/io/checkpoint.h"
 #include "loraproof/io/safetensors.h"
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "loraproof/core/json.h"
 #include "loraproof/io/digest.h"
 
 namespace loraproof::merge {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/core/progress.h"
 #include "loraproof/io/checkpoint.h"
 

@@ -7,6 +7,7 @@
 
 #include "loraproof/core/error.h"
 #include "loraproof/core/file.h"
+#include "loraproof/core/json.h"
 
 namespace loraproof::merge {
 namespace {

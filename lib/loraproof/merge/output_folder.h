@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "loraproof/core/json.h"
 #include "loraproof/io/tensor_view.h"
 #include "loraproof/merge/plan.h"
 

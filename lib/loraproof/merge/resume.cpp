@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "loraproof/core/file.h"
+#include "loraproof/core/json.h"
 #include "loraproof/core/log.h"
 #include "loraproof/io/digest.h"
 

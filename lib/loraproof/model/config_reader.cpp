@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <limits>
 
+#include "loraproof/core/json.h"
+
 namespace loraproof::model {
 namespace {
 

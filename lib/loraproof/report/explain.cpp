@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "loraproof/core/suggest.h"
 #include "loraproof/report/numbers.h"
 #include "loraproof/report/writers/layout.h"

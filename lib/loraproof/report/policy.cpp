@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "loraproof/core/suggest.h"
 #include "loraproof/core/yaml.h"
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "loraproof/core/yaml.h"
 
 namespace loraproof::report {

@@ -11,7 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/text/normalizer.h"
 
 namespace loraproof::text {

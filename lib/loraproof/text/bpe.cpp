@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <queue>
 
+#include "loraproof/core/json.h"
 #include "loraproof/text/byte_alphabet.h"
 #include "loraproof/text/component.h"
 #include "loraproof/text/unicode.h"

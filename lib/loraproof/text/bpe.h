@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/text/tokenizer_document.h"
 #include "loraproof/text/vocabulary.h"
 #include "loraproof/text/word_cache.h"

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "loraproof/core/file.h"
+#include "loraproof/core/json.h"
 #include "loraproof/text/jinja/evaluator.h"
 #include "loraproof/text/jinja/parser.h"
 #include "loraproof/text/jinja/unicode.h"

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_object.h"
 
 namespace loraproof::text {
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/text/post_processor.h"
 
+#include "loraproof/core/json.h"
 #include "loraproof/text/component.h"
 #include "loraproof/text/tokenizer_document.h"
 

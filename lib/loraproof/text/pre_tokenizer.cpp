@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "loraproof/core/json.h"
 #include "loraproof/text/byte_alphabet.h"
 #include "loraproof/text/component.h"
 #include "loraproof/text/unicode.h"

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/text/split_rule.h"
 
 namespace loraproof::text {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/text/token_decoder.h"
 
+#include "loraproof/core/json.h"
 #include "loraproof/text/byte_alphabet.h"
 #include "loraproof/text/component.h"
 #include "loraproof/text/unicode.h"

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 
 namespace loraproof::text {
 

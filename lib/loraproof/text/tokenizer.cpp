@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "loraproof/core/file.h"
+#include "loraproof/core/json.h"
 #include "loraproof/text/added_tokens.h"
 #include "loraproof/text/bpe.h"
 #include "loraproof/text/normalizer.h"

@@ -7,6 +7,7 @@
 
 #include "loraproof/core/digest.h"
 #include "loraproof/core/file.h"
+#include "loraproof/core/json.h"
 #include "loraproof/text/component.h"
 #include "loraproof/text/tokenizer_document.h"
 

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <unordered_set>
 
+#include "loraproof/core/json.h"
+
 namespace loraproof::text {
 namespace {
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "loraproof/core/json.h"
+
 namespace loraproof::text {
 
 Vocabulary::Vocabulary(TokenizerDocument& document)

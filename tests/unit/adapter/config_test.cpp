@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "loraproof/core/json.h"
 #include "support/catch.h"
 #include "unit/adapter/support.h"
 

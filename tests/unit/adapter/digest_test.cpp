@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "loraproof/core/json.h"
 #include "loraproof/io/safetensors_writer.h"
 #include "support/catch.h"
 #include "support/temp_dir.h"

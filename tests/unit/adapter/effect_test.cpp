@@ -8,6 +8,7 @@
 #include <string>
 
 #include "loraproof/adapter/landing.h"
+#include "loraproof/core/json.h"
 #include "loraproof/tensor/from_view.h"
 #include "support/catch.h"
 #include "unit/adapter/support.h"

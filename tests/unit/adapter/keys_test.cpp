@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "loraproof/core/json.h"
 #include "support/catch.h"
 #include "unit/adapter/support.h"
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "loraproof/adapter/landing.h"
+#include "loraproof/core/json.h"
 #include "support/catch.h"
 #include "unit/adapter/support.h"
 

@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 
+#include "loraproof/core/json.h"
 #include "support/catch.h"
 #include "unit/adapter/support.h"
 

@@ -10,6 +10,7 @@
 #include "loraproof/adapter/method_keys.h"
 #include "loraproof/adapter/method_shapes.h"
 #include "loraproof/adapter/target_match.h"
+#include "loraproof/core/json.h"
 #include "support/catch.h"
 #include "support/errors.h"
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "loraproof/core/json.h"
 #include "loraproof/io/safetensors_writer.h"
 
 namespace loraproof::test {

@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "loraproof/adapter/landing.h"
-#include "loraproof/core/json.h"
+#include "loraproof/core/error.h"
+#include "loraproof/core/json_fwd.h"
 #include "support/temp_dir.h"
 
 namespace loraproof::test {

@@ -6,6 +6,7 @@
 
 #include "loraproof/commands/context.h"
 #include "loraproof/commands/drift_measures.h"
+#include "loraproof/core/json.h"
 #include "loraproof/report/gate.h"
 #include "loraproof/report/writers/json.h"
 #include "support/catch.h"

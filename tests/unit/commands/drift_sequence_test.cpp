@@ -8,6 +8,7 @@
 #include "loraproof/commands/context.h"
 #include "loraproof/core/error.h"
 #include "loraproof/core/file.h"
+#include "loraproof/core/json.h"
 #include "support/catch.h"
 #include "support/temp_dir.h"
 

@@ -4,6 +4,7 @@
 
 #include "loraproof/commands/context.h"
 #include "loraproof/commands/measures.h"
+#include "loraproof/core/json.h"
 #include "loraproof/report/gate.h"
 #include "support/catch.h"
 

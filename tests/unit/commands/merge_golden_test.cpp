@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "loraproof/commands/merge_golden_measures.h"
+#include "loraproof/core/json.h"
 #include "loraproof/core/progress.h"
 #include "loraproof/report/gate.h"
 #include "support/catch.h"

@@ -3,6 +3,7 @@
 
 #include <c10/core/ScalarType.h>
 
+#include "loraproof/core/json.h"
 #include "support/catch.h"
 
 using namespace loraproof;

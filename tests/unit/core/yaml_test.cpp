@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "loraproof/core/json.h"
 #include "support/temp_dir.h"
 #include "unit/core/refused.h"
 

@@ -2,6 +2,7 @@
 #include "loraproof/drift/record.h"
 
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "loraproof/drift/batch.h"
 #include "loraproof/drift/text_figures.h"
 #include "support/catch.h"

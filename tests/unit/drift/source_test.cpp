@@ -7,6 +7,7 @@
 #include <zstd.h>
 
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "loraproof/drift/batch.h"
 #include "loraproof/drift/clusters.h"
 #include "loraproof/drift/profile_file.h"

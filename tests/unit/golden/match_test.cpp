@@ -2,6 +2,7 @@
 #include "loraproof/golden/match.h"
 
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "support/catch.h"
 
 namespace loraproof::golden {

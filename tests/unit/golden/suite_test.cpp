@@ -2,6 +2,7 @@
 #include "loraproof/golden/suite.h"
 
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "support/catch.h"
 #include "support/temp_dir.h"
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 #include "support/catch.h"
 #include "support/temp_dir.h"
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "loraproof/core/file.h"
+#include "loraproof/core/json.h"
 #include "loraproof/report/writers/github.h"
 #include "loraproof/report/writers/junit.h"
 #include "loraproof/report/writers/markdown.h"

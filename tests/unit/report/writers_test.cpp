@@ -4,6 +4,7 @@
 #include <string>
 
 #include "loraproof/core/file.h"
+#include "loraproof/core/json.h"
 #include "loraproof/report/writers/json.h"
 #include "loraproof/report/writers/table.h"
 #include "loraproof/report/writers/text.h"

@@ -7,6 +7,7 @@
 
 #include "drift_oracle.h"
 #include "loraproof/core/error.h"
+#include "loraproof/core/json.h"
 
 namespace loraproof::stats {
 namespace {

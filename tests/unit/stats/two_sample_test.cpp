@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "drift_oracle.h"
+#include "loraproof/core/json.h"
 
 namespace loraproof::stats {
 namespace {

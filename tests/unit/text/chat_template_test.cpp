@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "loraproof/core/json.h"
 #include "support/catch.h"
 #include "support/temp_dir.h"
 

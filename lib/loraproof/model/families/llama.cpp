@@ -2,6 +2,7 @@
 // transformers models/llama/configuration_llama.py, modeling_llama.py.
 #include <fmt/format.h>
 
+#include "loraproof/core/json.h"
 #include "loraproof/model/families/family.h"
 
 namespace loraproof::model {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // transformers models/mistral/configuration_mistral.py: Llama with a window on every layer.
+#include "loraproof/core/json.h"
 #include "loraproof/model/families/family.h"
 
 namespace loraproof::model {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // transformers models/qwen2/configuration_qwen2.py: biases on q, k, v only; a window, when switched
 // on, from layer max_window_layers upwards or as layer_types says.
+#include "loraproof/core/json.h"
 #include "loraproof/model/families/family.h"
 
 namespace loraproof::model {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <fmt/format.h>
 
+#include "loraproof/core/json.h"
 #include "loraproof/report/writers/layout.h"
 
 namespace loraproof::report {

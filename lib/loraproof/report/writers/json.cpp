@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "loraproof/core/json.h"
+
 namespace loraproof::report {
 namespace {
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/report/writers/table.h"
 
 namespace loraproof::report {

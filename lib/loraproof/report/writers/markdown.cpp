@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "loraproof/core/json.h"
 #include "loraproof/report/writers/chart.h"
 #include "loraproof/report/writers/layout.h"
 #include "loraproof/report/writers/parts.h"

@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "loraproof/core/json.h"
 #include "loraproof/report/numbers.h"
 
 namespace loraproof::report {

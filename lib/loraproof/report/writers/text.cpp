@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "loraproof/core/json.h"
 #include "loraproof/report/numbers.h"
 #include "loraproof/report/writers/chart.h"
 #include "loraproof/report/writers/layout.h"

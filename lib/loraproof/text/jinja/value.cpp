@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "loraproof/core/json.h"
 #include "loraproof/text/jinja/print.h"
 #include "loraproof/text/jinja/unicode.h"
 

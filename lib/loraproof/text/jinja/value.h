@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "loraproof/core/json.h"
+#include "loraproof/core/json_fwd.h"
 #include "loraproof/text/jinja/failure.h"
 
 namespace loraproof::text::jinja {
