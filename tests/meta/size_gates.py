@@ -6,10 +6,12 @@ tree has come down from it without the file.
 
     folder    sources and headers in a folder of lib/ or apps/
     header    sources in a folder of lib/ that have no header of their own name
+    function  lines of a function, from its signature to its closing brace
 
 --self-test plants one fault after another in a copy and expects each to be found.
 """
 import collections
+import functools
 import os
 import pathlib
 import shutil
@@ -17,8 +19,11 @@ import sys
 import tempfile
 
 import ceilings
+import functions
 
 CODE = ('.cpp', '.h')
+
+_functions_of = functools.cache(functions.functions)  # a self-test reads most files again
 
 
 def _files(root, folders, suffixes):
@@ -41,6 +46,21 @@ def missing_headers(root):
                                if file.endswith('.cpp') and file[:-len('.cpp')] + '.h' not in files)
 
 
+def function_lengths(root):
+    longest = {}
+    shortest = ceilings.parse((root / ceilings.FILE).read_text())['function'].limit
+    for file in _files(root, ['lib', 'apps', 'tests', 'examples', 'cmake'], CODE):
+        try:
+            text = (root / file).read_text()
+            found = _functions_of(text) if text.count('\n') > shortest else []
+        except ValueError as error:
+            raise SystemExit(f'{file}: {error}')
+        for function in found:
+            subject = f'{file}:{function.name}'
+            longest[subject] = max(longest.get(subject, 0), function.lines)
+    return longest
+
+
 def _append(copy, file, text):
     path = copy / file
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,10 +75,16 @@ def _grow(rule, copy):
         full = max(folder_sizes(copy).items(), key=lambda item: item[1])[0]
         yield full, lambda: _append(copy, f'{full}/planted.h', '\n')
         yield 'apps/planted', lambda: [_append(copy, f'apps/planted/{i}.cpp', '\n') for i in range(limit + 1)]
-    else:
+    elif rule == 'header':
         yield 'lib/planted', lambda: _append(copy, 'lib/planted/planted.cpp', '\n')
         source = next(file for file in _files(copy, ['lib'], ('.cpp',)) if (copy / file).with_suffix('.h').exists())
         yield os.path.dirname(source), lambda: (copy / source).with_suffix('.h').unlink()
+    else:
+        source = next(_files(copy, ['lib'], ('.cpp',)))
+        body = 'void planted() {\n' + '  g();\n' * (limit - 1) + '}\n'
+        yield f'{source}:planted', lambda: _append(copy, source, body)
+        yield 'apps/planted.h:Planted::planted', lambda: _append(
+            copy, 'apps/planted.h', f'class Planted {{\n public:\n{body}}};\n')
 
 
 def _self_test(rule, root):
@@ -94,7 +120,7 @@ def _self_test(rule, root):
     return 0
 
 
-RULES = {'folder': folder_sizes, 'header': missing_headers}
+RULES = {'folder': folder_sizes, 'header': missing_headers, 'function': function_lengths}
 
 
 def main():
