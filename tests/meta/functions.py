@@ -20,7 +20,7 @@ _NEXT = re.compile(r'[{}]|^[ \t]*#|\Z', re.M)
 _OPERATOR = re.compile(
     r'\boperator\s*(?:\(\s*\)|\[\s*\]|<=>|->\*?|<<=|>>=|<<|>>|&&|\|\||\+\+|--|,|[-+*/%^&|!=<>]=?|~)')
 _ACCESS = re.compile(r'\b(?:public|private|protected)\s*$')
-_CLASS = re.compile(r'^(?:\[\[.*?\]\]\s*)?(?:typedef\s+)?(?:class|struct|union)\b')
+_CLASS = re.compile(r'^(?:typedef\s+)?(?:class|struct|union)\b')
 
 
 @dataclasses.dataclass
@@ -48,6 +48,7 @@ def _blank(match):
 
 def _flat(text):
     """The text without what stands in () and <>, which stay as empty pairs."""
+    text = re.sub(r'\[\[.*?\]\]', ' ', text, flags=re.S)
     text = _OPERATOR.sub('operator_', text).replace('->', '  ')
     out, open_ = [], []
     for character in text:
@@ -102,7 +103,9 @@ def _lambda_before(text):
             if depth == 0:
                 text = text[:at].rstrip()
                 break
-    return text.endswith(']') and not text.endswith(']]')
+    if not text.endswith(']') or text.endswith(']]'):
+        return False
+    return not re.search(r'[\w\]]\s*$', text[:text.rfind('[')])  # else an array
 
 
 def functions(source):
