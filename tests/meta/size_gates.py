@@ -7,6 +7,7 @@ tree has come down from it without the file.
     folder    sources and headers in a folder of lib/ or apps/
     header    sources in a folder of lib/ that have no header of their own name
     function  lines of a function, from its signature to its closing brace
+    column    lines of a page (README, CONTRIBUTING, CHANGELOG, docs/) with more than 100 characters of prose
 
 --self-test plants one fault after another in a copy and expects each to be found.
 """
@@ -20,8 +21,10 @@ import tempfile
 
 import ceilings
 import functions
+import prose
 
 CODE = ('.cpp', '.h')
+GENERATED = ('docs/checks.md',)
 
 _functions_of = functools.cache(functions.functions)  # a self-test reads most files again
 
@@ -61,6 +64,12 @@ def function_lengths(root):
     return longest
 
 
+def wide_lines(root):
+    pages = [page for page in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md') if (root / page).is_file()]
+    pages += [page for page in _files(root, ['docs'], ('.md',)) if page not in GENERATED]
+    return {page: len(prose.wide_lines((root / page).read_text())) for page in pages}
+
+
 def _append(copy, file, text):
     path = copy / file
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,12 +88,15 @@ def _grow(rule, copy):
         yield 'lib/planted', lambda: _append(copy, 'lib/planted/planted.cpp', '\n')
         source = next(file for file in _files(copy, ['lib'], ('.cpp',)) if (copy / file).with_suffix('.h').exists())
         yield os.path.dirname(source), lambda: (copy / source).with_suffix('.h').unlink()
-    else:
+    elif rule == 'function':
         source = next(_files(copy, ['lib'], ('.cpp',)))
         body = 'void planted() {\n' + '  g();\n' * (limit - 1) + '}\n'
         yield f'{source}:planted', lambda: _append(copy, source, body)
         yield 'apps/planted.h:Planted::planted', lambda: _append(
             copy, 'apps/planted.h', f'class Planted {{\n public:\n{body}}};\n')
+    else:
+        yield 'docs/planted.md', lambda: _append(copy, 'docs/planted.md', 'word ' * 21 + '\n')
+        yield 'README.md', lambda: _append(copy, 'README.md', '\n- ' + 'word ' * 21 + '\n')
 
 
 def _self_test(rule, root):
@@ -92,7 +104,7 @@ def _self_test(rule, root):
         copy = pathlib.Path(folder)
 
         def fresh():
-            for entry in ('lib', 'apps', ceilings.FILE):
+            for entry in ('lib', 'apps', 'docs', 'README.md', ceilings.FILE):
                 (copy / entry).parent.mkdir(parents=True, exist_ok=True)
                 if (root / entry).is_dir():
                     shutil.rmtree(copy / entry, ignore_errors=True)
@@ -120,7 +132,7 @@ def _self_test(rule, root):
     return 0
 
 
-RULES = {'folder': folder_sizes, 'header': missing_headers, 'function': function_lengths}
+RULES = {'folder': folder_sizes, 'header': missing_headers, 'function': function_lengths, 'column': wide_lines}
 
 
 def main():
