@@ -71,3 +71,42 @@ def wide_lines(text):
     lines = text.split('\n')
     return [number + 1 for paragraph in paragraphs(text) for number in range(paragraph.first, paragraph.last)
             if too_wide(lines[number])]
+
+
+# Kept on one line: short code and short links. What would start a block of another kind stays behind
+# the word before it.
+_KEPT = re.compile(r'`+[^`]{1,60}`+|\[[^\]]{1,60}\]\([^)\s]*\)')
+_BLOCK = re.compile(r'^(?:[-+*]|#{1,6}|\d+[.)]|=+|-{2,}|[>|<].*|~~~.*|```.*|\[[^\]]+\]:.*)$')
+
+
+def wrap(text):
+    """The page with every paragraph that holds a wide line broken anew; it renders to the same text.
+
+    ValueError for a paragraph with line breaks of its own (two spaces or a backslash at an end).
+    """
+    lines = text.split('\n')
+    for paragraph in reversed(paragraphs(text)):
+        old = lines[paragraph.first:paragraph.last]
+        if not any(too_wide(line) for line in old):
+            continue
+        if any(line.endswith(('  ', '\\')) for line in old[:-1]):
+            raise ValueError(f'line {paragraph.first + 1}: a paragraph with line breaks of its own; wrap it by hand')
+        lines[paragraph.first:paragraph.last] = _wrapped(paragraph)
+    return '\n'.join(lines)
+
+
+def _wrapped(paragraph):
+    words = []
+    for word in _KEPT.sub(lambda kept: kept.group().replace(' ', '\0'), ' '.join(paragraph.lines)).split():
+        if words and _BLOCK.match(word.replace('\0', ' ')):
+            words[-1] += '\0' + word
+        else:
+            words.append(word)
+    lines, line = [], paragraph.lead + words[0]
+    for word in words[1:]:
+        if len(line) + 1 + len(word) <= WIDTH:
+            line += ' ' + word
+        else:
+            lines.append(line)
+            line = paragraph.indent + word
+    return [line.replace('\0', ' ') for line in lines + [line]]

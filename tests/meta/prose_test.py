@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Pages with lines over 100 characters, and which of them prose.py must call too wide."""
+"""Pages with lines over 100 characters: which of them prose.py must call too wide, and how it wraps them."""
 import prose
 
 WIDE = 'word ' * 25
@@ -31,3 +31,29 @@ CASES = [
 for title, page, expected in CASES:
     found = prose.wide_lines(page)
     assert found == expected, f'{title}: expected {expected}, found {found}'
+    wrapped = prose.wrap(page)
+    assert prose.wide_lines(wrapped) == [], f'{title}: still wide: {wrapped}'
+    assert wrapped.split() == page.split(), f'{title}: other words: {wrapped}'
+    assert prose.wrap(wrapped) == wrapped, f'{title}: wrapped twice'
+    if not expected:
+        assert wrapped == page, f'{title}: nothing was to wrap'
+
+LONG = 'a' * 92
+WRAPS = [  # what would start a line, and where the break goes
+    ('of a list', f'1. {LONG} bb cc dd\n', f'1. {LONG} bb\n   cc dd\n'),
+    ('nested', f'- a\n  - {LONG} bb cc dd\n', f'- a\n  - {LONG} bb\n    cc dd\n'),
+    ('no list begins', f'{LONG} bbbbbb - cc\n\n{LONG} bbbbbb 1. cc\n',
+     f'{LONG}\nbbbbbb - cc\n\n{LONG}\nbbbbbb 1. cc\n'),
+    ('short code stays whole', f'{LONG} bb `c d` e\n', f'{LONG} bb\n`c d` e\n'),
+    ('short links stay whole', f'{LONG} b [c d e](f) g\n', f'{LONG} b\n[c d e](f) g\n'),
+    ('other paragraphs stay', f'a\nb\n\n{LONG} bb cc dd\n', f'a\nb\n\n{LONG} bb cc\ndd\n'),
+]
+for title, page, expected in WRAPS:
+    found = prose.wrap(page)
+    assert found == expected, f'{title}: expected {expected!r}, found {found!r}'
+try:
+    prose.wrap(f'{WIDE}  \n{WIDE}\n')
+except ValueError:
+    pass
+else:
+    raise AssertionError('a line break was lost')

@@ -64,10 +64,14 @@ def function_lengths(root):
     return longest
 
 
+def pages(root):
+    """The pages whose prose is measured, as paths from root."""
+    top = [page for page in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md') if (root / page).is_file()]
+    return top + [page for page in _files(root, ['docs'], ('.md',)) if page not in GENERATED]
+
+
 def wide_lines(root):
-    pages = [page for page in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md') if (root / page).is_file()]
-    pages += [page for page in _files(root, ['docs'], ('.md',)) if page not in GENERATED]
-    return {page: len(prose.wide_lines((root / page).read_text())) for page in pages}
+    return {page: len(prose.wide_lines((root / page).read_text())) for page in pages(root)}
 
 
 def _append(copy, file, text):
