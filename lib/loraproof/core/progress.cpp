@@ -2,6 +2,7 @@
 #include "loraproof/core/progress.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <fmt/format.h>
 
@@ -92,7 +93,7 @@ std::unique_ptr<Progress> make_stderr_progress(bool is_terminal) {
 std::string format_duration(std::chrono::duration<double> seconds) {
   const double value = seconds.count();
   if (value < 59.95) return fmt::format("{:.1f}s", value);
-  const auto whole = static_cast<std::int64_t>(value + 0.5);
+  const auto whole = std::llround(value);
   if (whole < 3600) return fmt::format("{}m {:02}s", whole / 60, whole % 60);
   return fmt::format("{}h {:02}m", whole / 3600, whole % 3600 / 60);
 }

@@ -18,7 +18,7 @@ namespace loraproof::drift {
 
 class ClusterBatcher {
  public:
-  ClusterBatcher(RecordOptions options, std::size_t open_bytes = kOpenBytes);
+  explicit ClusterBatcher(RecordOptions options, std::size_t open_bytes = kOpenBytes);
 
   /// Takes the lines of a batch. Input Error when a session comes back that was closed.
   void add(const Batch& batch);

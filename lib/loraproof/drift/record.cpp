@@ -15,7 +15,6 @@ namespace {
 
 using Element = simdjson::dom::element;
 using Array = simdjson::dom::array;
-using simdjson::dom::element_type;
 
 constexpr std::size_t kMaxValueBytes = 128;
 

@@ -29,7 +29,7 @@ constexpr std::size_t kPartDigits = 32;  // of the SHA-256 that names a part
 // Takes batches off the queue with one worker a thread. Errors of a worker stop everything.
 class Crew {
  public:
-  Crew(std::vector<std::unique_ptr<Worker>>& workers) : queue_(workers.size() * 2 + 1) {
+  explicit Crew(std::vector<std::unique_ptr<Worker>>& workers) : queue_(workers.size() * 2 + 1) {
     for (auto& worker : workers) {
       threads_.emplace_back([this, worker = worker.get()] { run(*worker); });
     }
@@ -156,6 +156,7 @@ std::vector<std::string> run_all(const RunOptions& options,
 std::vector<std::string> part_ids(const RunOptions& options,
                                   const std::vector<std::string>& digests) {
   std::vector<std::string> ids;
+  ids.reserve(digests.size());
   for (const std::string& digest : digests) {
     // "sha256:" stays off; an empty input is no part, or two empty partitions would look like one.
     ids.push_back(!options.part.empty() ? options.part

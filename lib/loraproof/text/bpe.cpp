@@ -209,17 +209,17 @@ void Bpe::encode_pieces(std::string_view word, WordCache& cache,
   }
 }
 
-void Bpe::encode(std::string_view word, std::vector<std::int32_t>& out) const {
+void Bpe::encode(std::string_view part, std::vector<std::int32_t>& out) const {
   const std::int32_t whole =
-      word.size() <= longest_word_ ? (takes_bytes_ ? words_ : vocab_.map()).find(word) : -1;
-  if (whole < 0) return merge(word, out);
+      part.size() <= longest_word_ ? (takes_bytes_ ? words_ : vocab_.map()).find(part) : -1;
+  if (whole < 0) return merge(part, out);
   std::atomic<Whole>& known = whole_[static_cast<std::size_t>(whole)];
   if (ignore_merges_ || known.load(std::memory_order_relaxed) == Whole::Yes) {
     out.push_back(whole);
     return;
   }
   const std::size_t before = out.size();
-  merge(word, out);
+  merge(part, out);
   const bool yes = out.size() == before + 1 && out.back() == whole;
   known.store(yes ? Whole::Yes : Whole::No, std::memory_order_relaxed);
 }
