@@ -5,12 +5,13 @@ if(LORAPROOF_PCH)
   target_precompile_headers(loraproof_plain_pch PRIVATE "${PROJECT_SOURCE_DIR}/cmake/plain_pch.h")
 endif()
 
-# loraproof_library(<module> SRCS a.cpp b.cpp DEPS core io [THIRD Boost::headers] [TORCH] [NO_PCH])
+# loraproof_library(<module> SRCS a.cpp b.cpp DEPS core io [THIRD Boost::headers] [TORCH] [COLD] [NO_PCH])
 # One static library per module: target loraproof_<module>, alias loraproof::<module>. DEPS are libraries of modules that
 # cmake/modules.cmake lets this one include; THIRD are third-party targets (linked PRIVATE unless listed after PUBLIC_THIRD).
+# COLD: it is called a few times a run, so it is compiled with less optimization (docs/benchmarks.md, "The build").
 # NO_PCH: its sources hardly use what is precompiled, or are compiled with flags of their own.
 function(loraproof_library module)
-  cmake_parse_arguments(ARG "TORCH;NO_PCH" "" "SRCS;DEPS;THIRD;PUBLIC_THIRD" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;COLD;NO_PCH" "" "SRCS;DEPS;THIRD;PUBLIC_THIRD" ${ARGN})
   add_library(loraproof_${module} STATIC ${ARG_SRCS})
   add_library(loraproof::${module} ALIAS loraproof_${module})
   set_target_properties(loraproof_${module} PROPERTIES EXPORT_NAME ${module})
@@ -26,6 +27,9 @@ function(loraproof_library module)
     endif()
     target_link_libraries(loraproof_${module} PUBLIC loraproof_${dep})
   endforeach()
+  if(ARG_COLD)
+    loraproof_cheap_to_compile(loraproof_${module})
+  endif()
   if(ARG_TORCH)
     loraproof_use_torch(loraproof_${module})
   elseif(LORAPROOF_PCH AND NOT ARG_NO_PCH)
