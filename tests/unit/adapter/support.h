@@ -11,7 +11,7 @@
 
 #include "loraproof/adapter/landing.h"
 #include "loraproof/core/error.h"
-#include "loraproof/core/json_fwd.h"
+#include "loraproof/core/json.h"
 #include "support/temp_dir.h"
 
 namespace loraproof::test {

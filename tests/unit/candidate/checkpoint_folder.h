@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "loraproof/candidate/weight_source.h"
-#include "loraproof/core/json_fwd.h"
+#include "loraproof/core/json.h"
 #include "loraproof/io/safetensors_writer.h"
 #include "loraproof/io/tensor_view.h"
 #include "support/errors.h"

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "loraproof/core/json_fwd.h"
+#include "loraproof/core/json.h"
 #include "loraproof/stats/moments.h"
 #include "support/catch.h"
 
