@@ -29,9 +29,6 @@ using Tokens = std::vector<std::int32_t>;
 // A segment costs an attention call of its own and copies of the keys before it: a prefix is shared
 // where that saves at least so many tokens.
 constexpr std::size_t kLeastSaved = 16;
-// Attention of libtorch adds up keys in vectors of up to 16 and the rest one by one: a prefix that
-// ends with a vector has the bits that it has in its sequences.
-constexpr std::size_t kBlock = 16;
 
 std::size_t common_prefix(const Tokens& a, const Tokens& b) {
   return static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
@@ -51,12 +48,12 @@ class TreePacker {
     // In sorted order the first and the last agree in what all agree in.
     const Tokens& first = sequences_[group.front()];
     const std::size_t common = common_prefix(first, sequences_[group.back()]);
-    const bool equal = sequences_[group.back()].size() == common;  // one sequence, some times
-    const std::size_t shared = equal ? common : common - common % kBlock;
-    const std::size_t saved = shared > depth ? (group.size() - 1) * (shared - depth) : 0;
-    if (shared > depth && (equal || saved >= kLeastSaved)) {
-      parent = add_segment({first.data() + depth, shared - depth}, parent, rows);
-      depth = shared;
+    const bool alone = group.size() == 1;
+    if (alone || (common > depth && (group.size() - 1) * (common - depth) >= kLeastSaved)) {
+      if (common > depth) {
+        parent = add_segment({first.data() + depth, common - depth}, parent, rows);
+        depth = common;
+      }
     }
     std::size_t begin = 0;
     // What ends here comes first in the order.

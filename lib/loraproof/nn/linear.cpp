@@ -41,8 +41,8 @@ at::Tensor dora_column_norm(const at::Tensor& table, const adapter::ModulePatch&
 // s·(x Aᵀ Bᵀ + b_B), f32.
 at::Tensor low_rank(const at::Tensor& x_f32, const adapter::ModulePatch& patch) {
   at::Tensor y = at::linear(at::linear(x_f32, patch.lora_a), patch.lora_b);
-  if (patch.lora_bias.defined()) y.add_(patch.lora_bias);
-  return y.mul_(patch.scale);
+  if (patch.lora_bias.defined()) y = y + patch.lora_bias;
+  return y * patch.scale;
 }
 
 template <typename T>
@@ -107,22 +107,28 @@ at::Tensor linear(const at::Tensor& x, const LinearWeights& weights,
   if (patch == nullptr) return base_linear(of_base, weights.weight, weights.bias);
   const at::Tensor& weight = replaced ? patch->weight : weights.weight;
   const at::Tensor& bias = patch->bias.defined() ? patch->bias : weights.bias;
-  // Where libtorch multiplies, it multiplies the low-rank path too: the same bits as PEFT's.
   const bool plain_lora = patch->has_lora() && !patch->magnitude.defined();
-  if (plain_lora && is_rows(x) && takes_row_product(of_base, weight)) {
+  if (plain_lora && x.device().is_cpu() && x.scalar_type() == at::kBFloat16 && is_rows(x)) {
     const LowRankPath lora(x, *patch);
-    return rows_linear(of_base, weight, bias, &lora.path);
+    if (takes_row_product(of_base, weight)) return rows_linear(of_base, weight, bias, &lora.path);
+    const at::Tensor result = at::linear(of_base, weight, bias);
+    add_low_rank(lora.path, writable(result));
+    return result;
   }
   at::Tensor result = base_linear(of_base, weight, bias);
   if (!patch->has_lora()) return result;
 
-  at::Tensor delta = low_rank(x.to(at::kFloat), *patch);
-  if (!patch->magnitude.defined()) return result.copy_(delta.add_(result));
-  // W' = m/‖W + sBA‖ · (W + sBA): the bias stays outside of the scaling.
-  const at::Tensor sum = result.to(at::kFloat);
-  const at::Tensor factor = patch->magnitude / dora_row_norm(weight, *patch);
-  const at::Tensor base = bias.defined() ? sum - bias.to(at::kFloat) : sum;
-  return result.copy_(sum + (factor - 1) * base + factor * delta);
+  const at::Tensor delta = low_rank(x.to(at::kFloat), *patch);
+  at::Tensor sum = result.to(at::kFloat);
+  if (patch->magnitude.defined()) {
+    // W' = m/‖W + sBA‖ · (W + sBA): the bias stays outside of the scaling.
+    const at::Tensor factor = patch->magnitude / dora_row_norm(weight, *patch);
+    const at::Tensor base = bias.defined() ? sum - bias.to(at::kFloat) : sum;
+    sum = sum + (factor - 1) * base + factor * delta;
+  } else {
+    sum = sum + delta;
+  }
+  return sum.to(result.scalar_type());
 }
 
 at::Tensor embedding(const at::Tensor& ids, const at::Tensor& weight,

@@ -75,7 +75,7 @@ template <typename T>
 template <typename W, typename Y>
 struct Job {
   Matrix<const BFloat16> x;
-  Matrix<const W> weight;
+  Matrix<const W> weight;  // no data: `out` holds the product already
   const BFloat16* bias;
   const LowRank* low_rank;
   Matrix<Y> out;
@@ -162,19 +162,24 @@ template <int Rows, typename Vector, typename W, typename Y>
   const std::int64_t count = std::min(kLanes, job.out.cols - first);
   const std::int64_t depth = job.x.cols;
   Lanes sum[Rows];
-  accumulate<Rows, Vector>(x, depth, panel, depth, sum);
-  Lanes bias = {};
-  if (job.bias != nullptr) load_part(bias, job.bias + first, count);
-  for (int r = 0; r < Rows; ++r) sum[r] += bias;
-  if constexpr (kRounds)
-    for (int r = 0; r < Rows; ++r) round_bfloat16(sum[r]);
+  if (job.weight.data != nullptr) {
+    accumulate<Rows, Vector>(x, depth, panel, depth, sum);
+    Lanes bias = {};
+    if (job.bias != nullptr) load_part(bias, job.bias + first, count);
+    for (int r = 0; r < Rows; ++r) sum[r] += bias;
+    if constexpr (kRounds)
+      for (int r = 0; r < Rows; ++r) round_bfloat16(sum[r]);
+  } else {
+    for (int r = 0; r < Rows; ++r)
+      load_part(sum[r], job.out.data + (row + r) * job.out.stride + first, count);
+  }
   if (job.low_rank != nullptr) {
     const LowRank& low = *job.low_rank;
-    Lanes delta[Rows], low_bias = {};
+    Lanes delta[Rows], bias = {};
     accumulate<Rows, Vector>(low.u.data + row * low.u.stride, low.u.stride, panel + depth * kLanes,
                              job.rank(), delta);
-    if (low.bias != nullptr) load_part(low_bias, low.bias + first, count);
-    for (int r = 0; r < Rows; ++r) sum[r] += (delta[r] + low_bias) * low.scale;
+    if (low.bias != nullptr) load_part(bias, low.bias + first, count);
+    for (int r = 0; r < Rows; ++r) sum[r] += (delta[r] + bias) * low.scale;
     for (int r = 0; r < Rows; ++r) round_bfloat16(sum[r]);
   }
   for (int r = 0; r < Rows; ++r)
@@ -206,7 +211,7 @@ template <int Rows, typename Vector, typename W, typename Y>
   const std::int64_t depth = job.x.cols;
   float* next = panels;
   for (std::int64_t p = part.panel_begin; p < part.panel_end; ++p) {
-    pack(job.weight, p * kLanes, next);
+    if (job.weight.data != nullptr) pack(job.weight, p * kLanes, next);
     if (job.low_rank != nullptr) pack(job.low_rank->b, p * kLanes, next + depth * kLanes);
     next += (depth + job.rank()) * kLanes;
   }
@@ -304,6 +309,10 @@ void row_product(const Matrix<const BFloat16>& x, const Matrix<const BFloat16>& 
 void row_product(const Matrix<const BFloat16>& x, const Matrix<const float>& weight,
                  const Matrix<float>& out) {
   run(Job<float, float>{x, weight, nullptr, nullptr, out});
+}
+
+void add_low_rank(const LowRank& low_rank, const Matrix<BFloat16>& out) {
+  run(Job<BFloat16, BFloat16>{{}, {}, nullptr, &low_rank, out});
 }
 
 }  // namespace loraproof::nn

@@ -42,5 +42,7 @@ void row_product(const Matrix<const c10::BFloat16>& x, const Matrix<const c10::B
 /// out [M, O] = x [M, I] · weight [O, I]ᵀ in f32.
 void row_product(const Matrix<const c10::BFloat16>& x, const Matrix<const float>& weight,
                  const Matrix<float>& out);
+/// out [M, O] += low_rank, where `out` holds a product that is already there.
+void add_low_rank(const LowRank& low_rank, const Matrix<c10::BFloat16>& out);
 
 }  // namespace loraproof::nn

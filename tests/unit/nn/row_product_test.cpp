@@ -103,6 +103,8 @@ TEST_CASE("the low-rank path is added to the rounded product in f32 and rounded 
     const at::Tensor fused = at::empty({rows, 35}, at::kBFloat16);
     nn::row_product(in<BFloat16>(o.x), in<BFloat16>(o.weight), nullptr, &low, out<BFloat16>(fused));
     CHECK(rounded_from(fused, expected));
+    nn::add_low_rank(low, out<BFloat16>(base));
+    CHECK(at::equal(fused, base));
   }
 }
 
