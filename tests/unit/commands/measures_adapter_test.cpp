@@ -68,7 +68,7 @@ TEST_CASE("the limit of the scale is the rule's, and a policy changes it") {
 
 TEST_CASE("an adapter without a low-rank update has no scale to judge") {
   const report::Check check = scale_check({}, false);
-  CHECK(check.status == Status::Skip);
+  CHECK(check.status == Status::Skipped);
   CHECK(has(check.message, "no low-rank update"));
 }
 
