@@ -21,7 +21,8 @@ set(LORAPROOF_MODULE_TABLE
   "commands|part|core io text stats report drift candidate tensor adapter quant merge nn model engine deploy golden|one function per subcommand: options in, Report out. Lanes, measures, baseline, rules.yaml, `inspect` without a base (no libtorch)"
 )
 # apps/loraproof, above them all.
-set(LORAPROOF_APP_ROW "app|no|core report commands|command line, table of subcommands, main")
+set(LORAPROOF_APP_ROW
+  "app|part|core report commands|command line, table of subcommands, main. `loraproof` without, `loraproof-engine` with libtorch")
 
 # LORAPROOF_MODULES: the names in order. LORAPROOF_MODULES_WITHOUT_TORCH: those with "no".
 # LORAPROOF_MAY_INCLUDE_<name>: the modules of its row, and itself.

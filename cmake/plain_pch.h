@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What most sources include and what is slow to parse. A source includes what it uses all the same: LORAPROOF_PCH=OFF
-// builds without this file.
+// What most sources include and what is slow to parse. A source includes what it uses all the same:
+// LORAPROOF_PCH=OFF builds without this file.
 #pragma once
-
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <fmt/format.h>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>

@@ -33,7 +33,9 @@ fs::path find_engine() {
   if (fs::exists(installed, ignored)) return installed.lexically_normal();
   throw input_error({.message = "a part of this installation is missing",
                      .file = installed.lexically_normal().string(),
-                     .hint = "install again: cmake --install puts it there"});
+                     .hint =
+                         "loraproof copied alone lacks loraproof-engine: copy that beside it, or "
+                         "install again (cmake --install puts it there)"});
 }
 
 std::vector<std::string> own_arguments() {

@@ -27,16 +27,6 @@ void check(std::string_view text) {
   }
 }
 
-std::string framed(char kind, std::string_view content) {
-  WireWriter out;
-  out.raw(kMagic);
-  out.raw(std::string_view(&kind, 1));
-  out.count(kFormatVersion);
-  out.text(content);
-  out.raw(raw_sha256(out.bytes()));
-  return out.take();
-}
-
 std::string content_of(const std::string& bytes) {
   WireReader head(std::string_view(bytes).substr(kMagic.size() + 1));
   (void)head.number();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The policy: a loraproof.yaml, and --set arguments (one a line). What is wrong with either is a
-// usage Error; what is accepted prints as a policy file that means the same.
+// usage Error; what is accepted answers for every check and setting, in its own type and bounds.
 #include <algorithm>
 #include <filesystem>
 #include <string>
@@ -36,11 +36,15 @@ void only_usage_errors(const Act& act) {
   }
 }
 
-void expect_round_trip(const Policy& policy) {
-  const std::string printed = policy.to_yaml();
-  Policy again(rules());
-  again.apply_yaml(printed, "printed");
-  fuzz_check(again.to_yaml() == printed, "a printed policy means the same");
+void expect_answers(const Policy& policy) {
+  for (const loraproof::report::Rule& rule : rules().rules())
+    fuzz_check(policy.check(rule.id).min_n >= 0, "no count is negative");
+  for (const loraproof::report::Setting& setting : rules().settings()) {
+    if (setting.type != loraproof::report::SettingType::Number) continue;
+    const double value = policy.number(setting.name);
+    fuzz_check(!setting.min || value >= *setting.min, "a setting keeps its least value");
+    fuzz_check(!setting.max || value <= *setting.max, "a setting keeps its largest value");
+  }
 }
 
 }  // namespace
@@ -52,7 +56,9 @@ Corpus corpus() {
                     "version: 1\nchecks:\n  golden.kl_answer: {max: 0.02, severity: warn}\n"
                     "settings:\n  golden.min_prompts: 50\n",
                     "golden.text.min=0.9\ngolden.min_prompts=5\ngolden.nll.severity=ignore\n",
-                    Policy(rules()).to_yaml()},
+                    "version: 1\nchecks:\n  drift.psi: {severity: error, max: 0.2, min_n: 50}\n"
+                    "  golden.text: {min: 0, severity: info}\n"
+                    "settings:\n  golden.floor_multiple: 2.5\n"},
           .dictionary = {"version: 1",  "checks:", "settings:",
                          "golden.text", ".min",    "min_n: ",
                          "severity: ",  "ignore",  "golden.floor_multiple",
@@ -72,7 +78,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   only_usage_errors([&] {
     Policy policy(rules());
     policy.apply_yaml(text, "fuzz");
-    expect_round_trip(policy);
+    expect_answers(policy);
   });
   Policy policy(rules());
   while (!text.empty()) {
@@ -80,6 +86,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     only_usage_errors([&] { policy.apply_set(line); });
     text.remove_prefix(std::min(text.size(), line.size() + 1));
   }
-  expect_round_trip(policy);
+  expect_answers(policy);
   return 0;
 }

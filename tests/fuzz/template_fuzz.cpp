@@ -56,7 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto parsed =
         ChatTemplate::from_source(std::string(loraproof::fuzz::as_text(data, size)), "t");
     ChatTemplate::Options options;
-    options.bos_token = "<s>";
+    options.special_tokens.by_name = {{"bos_token", "<s>"}};
     options.now = std::chrono::local_seconds{};
     const std::string text = parsed.render(conversation(), options);
     fuzz_check(text.size() <= (std::size_t{16} << 20), "the text keeps its limit");

@@ -24,9 +24,15 @@ grep -q 'verdict: pass' "$alone/report" || fail "inspect without --base: $(cat "
 status=0; "$alone/loraproof" inspect "$adapter" --base "$alone" > /dev/null 2> "$alone/message" || status=$?
 [ "$status" = 3 ] || fail "a missing engine: exit $status, expected 3"
 grep -q 'installation is missing' "$alone/message" || fail "a missing engine is not named: $(cat "$alone/message")"
+grep -q 'libexec/loraproof/loraproof-engine: ' "$alone/message" || fail "the missing file is not named: $(cat "$alone/message")"
+grep -q 'copy that beside it' "$alone/message" || fail "no way out is named: $(cat "$alone/message")"
 merge=("$alone/loraproof" merge --base "$demo/base" --adapter "$demo/adapter" --quiet)
 "${merge[@]}" --out "$alone/merged" > "$alone/report" || fail "merge needs the engine: $(cat "$alone/report")"
 status=0; "${merge[@]}" --out "$alone/compared" --golden "$alone" > /dev/null 2> "$alone/message" || status=$?
 [ "$status" = 3 ] || fail "merge --golden without the engine: exit $status, expected 3"
 grep -q 'installation is missing' "$alone/message" || fail "a missing engine is not named: $(cat "$alone/message")"
 [ ! -e "$alone/compared" ] || fail "merge --golden wrote without comparing"
+# What the message advises helps: the engine beside the copy is found.
+ln -s "$(realpath "$(dirname "$program")/loraproof-engine")" "$alone/loraproof-engine"
+"$alone/loraproof" inspect "$demo/adapter" --base "$demo/base" > "$alone/report" || fail "the engine beside a copy is not found: $(cat "$alone/report")"
+grep -q 'verdict: pass' "$alone/report" || fail "inspect --base of a copy: $(cat "$alone/report")"

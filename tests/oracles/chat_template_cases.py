@@ -380,3 +380,53 @@ group("{% for x in nums %}{{ x }}{% if not loop.last %},{% endif %}{% endfor %}"
       "a\n{% if true %}\nb\n{% endif %}\nc", "a\n  {% if true %}  \n  b\n  {% endif %}  \nc", "  {{ n }}\n  {%+ if true %}x{% endif +%}\ny", "a   {{- n -}}   b", "a\n\n{%- if true -%}\n\nb{% endif %}", "x\n", "x\n\n", "x\r\ny\r\n", "{{ n }}\n", "{% if true %}x{% endif %}\n", "\n{% if true %}\n{% endif %}", "{{ '{{' }}{{ '}}' }}", "{{ {'a': {'b': 1}}['a']['b'] }}", "{{ {'a': 1}}}", "{{ 1 }}{{+ 2 }}", "{{-1 }}", "\t{% set x = 1 %}\t\n{{ x }}", "{% set x = 'a\nb' %}{{ x }}{{ 1/0 }}", "text only é 👋", "", "\n", "{{ 1,2 }}", "{{ (1, 2)|first }}", "{{ [1,2,3]\n[1] }}",
       "{{ n ", "{% if %}", "{% if n %}", "{% endif %}", "{% for x nums %}{% endfor %}", "{% nosuch %}", "{{ }}", "{{ 'a }}", "{{ n | }}", "{{ n. }}", "{{ (1 }}", "{{ 1) }}", "{{ a b }}", "{% set 1 = 2 %}", "{% set loop = 1 %}{{ loop }}", "{% for loop in nums %}{% endfor %}", "{# open", "{% raw %}x", "{{ f(a=1, 2) }}", "{{ dict(a=1, **{'b': 2}) }}", "{{ dict(a=1, **{'a': 2}) }}", "{{ '{}-{}'.format(*nums[:2]) }}", "{{ range(*[1, 3])|list }}", "{% macro m(a, a2=1, b) %}{% endmacro %}", "{% set x = 1 if false %}{{ x }}|{{ x is defined }}", "{{ n if n else }}", "{% if n is defined -%} a {%- endif %}", "{{ 5 is odd is true }}", "{{ $ }}", "{{ 'é'|length }}", "{%- set x = namespace(a=[]) -%}{% set x.a = x.a + [1] %}{% set x.a = x.a + [2] %}{{ x.a }}",
       "{% set g = nums|select('odd') %}{{ g|list }}{{ g|list }}", "{% set g = words|map('upper') %}{{ g|first }}{{ g|join }}", "{% if words|select('none') %}truthy{% endif %}", "{% for x in words|map('length') %}{{ loop.last }}{{ x }}{% endfor %}", "{{ messages[0].role }}{{ tools is none }}{{ documents is none }}{{ add_generation_prompt }}", "{% set messages = messages + [{'role': 'x', 'content': 'y'}] %}{{ messages|length }}{{ messages[-1].role }}", "{% set r = namespace(v=1) %}{% macro m() %}{% set r.v = r.v + 1 %}{% endmacro %}{{ m() }}{{ m() }}{{ r.v }}", "{{ d }}", "{{ objs[0] }}", "{{ d.items() | list | first | last }}", "{{ bos_token is defined }}", "{{ [d.b, missing] }}", "{{ {'a': missing} }}")
+
+
+def token(content, **kwargs):
+    """An AddedToken as save_pretrained writes it."""
+    return {**kwargs, "content": content, "lstrip": False, "normalized": False, "rstrip": False, "single_word": False}
+
+
+def typed(content):
+    return token(content, __type="AddedToken", special=True)
+
+
+def beside(config, token_map=None):
+    """Files beside tokenizer.json; with a map file the config has no table of added tokens."""
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", **config}
+    if token_map is None:
+        return {"tokenizer_config.json": {**config, "added_tokens_decoder": {}}}
+    return {"tokenizer_config.json": config, "special_tokens_map.json": token_map}
+
+
+SEVEN = {f"{name}_token": f"<{name}>" for name in ("bos", "eos", "unk", "sep", "pad", "cls", "mask")}
+NAMES = [*SEVEN, "image_token", "audio_token", "boi"]
+TOKEN_TEMPLATE = "".join(f"{{% if {name} is defined %}}{name}={{{{ {name} }}}};{{% endif %}}" for name in NAMES)
+
+SPECIAL_TOKEN_FILES = {
+    "all seven": beside(SEVEN),
+    "all seven as objects": beside({name: typed(text) for name, text in SEVEN.items()}),
+    "all seven in the map file": beside({}, {name: token(text) for name, text in SEVEN.items()}),
+    "sep, cls and mask alone": beside({name: SEVEN[name] for name in ("sep_token", "cls_token", "mask_token")}),
+    "none": beside({}),
+    "an empty one": beside({"bos_token": "", "eos_token": None}),
+    "one of the model's own": beside({"bos_token": "<b>", "image_token": "<img>"}),
+    "the model's own as objects": beside({"image_token": typed("<img>"), "audio_token": token("<audio>")}),
+    "keys that are no tokens": beside({"image_token": 5, "audio_token": None, "add_bos_token": True}),
+    "a table of extra tokens": beside({"extra_special_tokens": {"image_token": "<img>", "boi": typed("<boi>")}}),
+    "a list of extra tokens": beside({"extra_special_tokens": ["<a>"], "bos_token": "<b>"}),
+    "the older name of the table": beside({"additional_special_tokens": {"image_token": "<img>"}}),
+    "both names": beside({"additional_special_tokens": {"image_token": "<img>"}, "extra_special_tokens": ["<a>"]}),
+    "a table over a key": beside({"image_token": "<1>", "extra_special_tokens": {"image_token": "<2>"}}),
+    "a table over a standard token": beside({"bos_token": "<1>", "extra_special_tokens": {"bos_token": "<2>"}}),
+    "the table of a saved tokenizer": beside({"model_specific_special_tokens": {"image_token": "<img>"}}),
+    "that table beside a key": beside({"model_specific_special_tokens": {"image_token": "<img>"}, "audio_token": "<a>"}),
+    "map file over config": beside({"bos_token": "<1>", "image_token": "<c>"}, {"bos_token": "<2>", "image_token": "<m>"}),
+    "map file takes one away": beside({"bos_token": "<1>", "eos_token": "<e>"}, {"bos_token": None}),
+    "map file adds to a table": beside({"audio_token": "<c>"}, {"extra_special_tokens": {"image_token": "<img>"}}),
+    "map file's table over config": beside({"image_token": "<c>"}, {"extra_special_tokens": {"image_token": "<img>"}}),
+    "map file's own as object": beside({}, {"image_token": token("<img>")}),
+    "map file is not read": {
+        "tokenizer_config.json": beside({"bos_token": "<1>"})["tokenizer_config.json"],
+        "special_tokens_map.json": {"bos_token": "<2>", "image_token": "<img>"}},
+}

@@ -9,14 +9,19 @@ it holds other people's templates. Needs transformers 5 and jinja2 >= 3.1.6.
 import datetime
 import json
 import pathlib
+import shutil
 import sys
+import tempfile
 
 import jinja2
 import transformers
 from transformers.utils import chat_template_utils
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from chat_template_cases import CONVERSATIONS, EXPRESSIONS, TEMPLATES, VARIABLES  # noqa: E402
+from chat_template_cases import (  # noqa: E402
+    CONVERSATIONS, EXPRESSIONS, SPECIAL_TOKEN_FILES, TEMPLATES, TOKEN_TEMPLATE, USER, VARIABLES)
+
+TOKENIZER = pathlib.Path(__file__).resolve().parents[2] / "examples/demo-model/base/tokenizer.json"
 
 NOW = datetime.datetime(2025, 3, 7, 14, 5, 9)
 
@@ -45,6 +50,20 @@ def render(source, messages, options):
     except Exception as error:  # Whatever Jinja or Python raises, we must refuse too.
         raised = type(error) is jinja2.exceptions.TemplateError
         return {"error": str(error) if raised else type(error).__name__, "raised": raised}
+
+
+def special_tokens():
+    """What a template gets to see of the files beside a tokenizer."""
+    cases = []
+    for name, files in SPECIAL_TOKEN_FILES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(TOKENIZER, folder)
+            for file, content in files.items():
+                (pathlib.Path(folder) / file).write_text(json.dumps(content), encoding="utf-8")
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        text = tokenizer.apply_chat_template([USER], chat_template=TOKEN_TEMPLATE, tokenize=False)
+        cases.append({"name": name, "files": files, "special_tokens_map": tokenizer.special_tokens_map, "text": text})
+    return {"template": TOKEN_TEMPLATE, "messages": [USER], "cases": cases}
 
 
 def load(path):
@@ -81,6 +100,7 @@ def main():
         result["expressions"] = [
             {"template": source, **render(source, [{"role": "user", "content": "hi"}], {"extra": VARIABLES})}
             for source in EXPRESSIONS]
+        result["special_tokens"] = special_tokens()
     pathlib.Path(out).write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     errors = sum("error" in c for c in cases)
     print(f"{len(templates)} templates, {len(cases)} renderings, {errors} errors,"

@@ -50,6 +50,46 @@ RunCommand add_quantcheck(CLI::App& app);
 RunCommand add_merge(CLI::App& app);
 PrintCommand add_explain(CLI::App& app);
 
+/// An option that takes the names of a table: `--help`, the check and the parsing all read it.
+template <class Table, class Enum>
+CLI::Option* add_choice(CLI::App& app, const std::string& flag, Enum& value, const Table& table,
+                        const std::string& help) {
+  return app
+      .add_option_function<std::string>(
+          flag,
+          [&value, &table, flag](const std::string& name) {
+            value = parse_choice(table, name, flag);
+          },
+          help)
+      ->check(CLI::IsMember(choice_names(table)));
+}
+
+/// The same for a value that stands when the option is not given; `--help` shows it.
+template <class Table, class Enum>
+CLI::Option* add_choice_with_default(CLI::App& app, const std::string& flag, Enum& value,
+                                     const Table& table, const std::string& help) {
+  return add_choice(app, flag, value, table, help)->default_str(choice_name(table, value));
+}
+
+/// Several of the names, separated by commas.
+template <class Table, class Enum>
+CLI::Option* add_choices(CLI::App& app, const std::string& flag, std::vector<Enum>& values,
+                         const Table& table, const std::string& help) {
+  std::vector<std::string> defaults;
+  for (const Enum value : values) defaults.push_back(choice_name(table, value));
+  return app
+      .add_option_function<std::vector<std::string>>(
+          flag,
+          [&values, &table, flag](const std::vector<std::string>& names) {
+            values.clear();
+            for (const std::string& name : names) values.push_back(parse_choice(table, name, flag));
+          },
+          help)
+      ->delimiter(',')
+      ->check(CLI::IsMember(choice_names(table)))
+      ->default_str(CLI::detail::to_string(defaults));
+}
+
 // Flags that several subcommands share.
 void add_engine_flags(CLI::App& app, commands::EngineOptions& options, std::string& memory);
 /// All of them but --threads.

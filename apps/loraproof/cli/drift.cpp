@@ -13,11 +13,10 @@ namespace {
 
 // How a log is read, but for which log and the tokenizer.
 void add_reading_flags(CLI::App& app, commands::DriftLogOptions& log) {
-  app.add_option("--log-format", log.format, "What a line looks like")
-      ->check(CLI::IsMember({"jsonl", "openai", "vllm"}))
-      ->capture_default_str();
-  app.add_option("--side", log.side, "What is profiled: prompt (default) or output")
-      ->check(CLI::IsMember({"prompt", "output"}));
+  add_choice_with_default(app, "--log-format", log.format, commands::kLogFormatNames,
+                          "What a line looks like");
+  add_choice(app, "--side", log.side, commands::kSideNames,
+             "What is profiled: prompt (default) or output");
   app.add_option("--field", log.field,
                  "JSON pointer of the prompt (default /prompt, else the user turns of /messages)")
       ->type_name("POINTER");
@@ -66,7 +65,6 @@ void add_result_flags(CLI::App& app, commands::DriftOutput& out) {
 struct CompareFlags {
   commands::DriftCompareOptions options;
   std::string alpha, psi, kl;  // text: they are --set of a name
-  std::string calibrate;
   std::vector<const CLI::Option*> reading;
 
   [[nodiscard]] commands::DriftCompareOptions result() const {
@@ -75,10 +73,6 @@ struct CompareFlags {
     if (!alpha.empty()) sets.push_back("drift.alpha=" + alpha);
     if (!psi.empty()) sets.push_back("drift.psi.max=" + psi);
     if (!kl.empty()) sets.push_back("drift.kl.max=" + kl);
-    if (!calibrate.empty()) {
-      with_limits.calibrate =
-          calibrate == "time" ? drift::Calibration::Time : drift::Calibration::Random;
-    }
     for (const CLI::Option* option : reading) {
       if (option->count() > 0) with_limits.log_flags.push_back(option->get_name());
     }
@@ -146,10 +140,9 @@ CLI::App* add_compare(CLI::App& app, CompareFlags& flags) {
                   "tokenizer.json or its folder: needed for logs, and to show tokens as text")
       ->type_name("DIR");
   add_sequence_flags(*sub, options.sequence);
-  sub->add_option("--calibrate", flags.calibrate,
-                  "Limits from the log REF itself: windows of it at random, or in their order")
-      ->type_name("random|time")
-      ->check(CLI::IsMember({"random", "time"}));
+  add_choice(*sub, "--calibrate", options.calibrate, commands::kCalibrationNames,
+             "Limits from the log REF itself: windows of it at random, or in their order")
+      ->type_name("random|time");
   sub->add_option("--prom", options.prometheus.file, "Also write metrics for Prometheus")
       ->type_name("FILE");
   sub->add_option("--prom-label", options.prometheus.labels, "Label of these metrics; repeatable")

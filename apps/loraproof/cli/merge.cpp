@@ -26,22 +26,18 @@ RunCommand add_merge(CLI::App& app) {
       ->type_name("DIR")
       ->required();
   app.add_flag("--force", options->force, "Replace --out");
-  app.add_option("--dtype", options->dtype, "Type of the merged weights; keep: as in the base")
-      ->check(CLI::IsMember({"keep", "bf16", "fp16", "fp32"}))
-      ->capture_default_str();
-  app.add_option("--combine", options->combine,
-                 "How several adapters become one: PEFT's combination types; cat is the exact sum")
-      ->check(CLI::IsMember(
-          {"cat", "linear", "ties", "dare_linear", "dare_ties", "magnitude_prune", "svd"}))
-      ->capture_default_str();
+  add_choice_with_default(app, "--dtype", options->dtype, commands::kMergedTypeNames,
+                          "Type of the merged weights; keep: as in the base");
+  add_choice_with_default(
+      app, "--combine", options->combine, commands::kCombinationNames,
+      "How several adapters become one: PEFT's combination types; cat is the exact sum");
   app.add_option("--density", options->density,
                  "Share of the values that ties, dare_* and magnitude_prune keep")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  app.add_option("--majority-sign", options->majority_sign,
-                 "What elects the sign in ties and dare_ties: sums, or counts")
-      ->check(CLI::IsMember({"total", "frequency"}))
-      ->capture_default_str();
+  add_choice_with_default(app, "--majority-sign", options->majority_sign,
+                          commands::kMajoritySignNames,
+                          "What elects the sign in ties and dare_ties: sums, or counts");
   app.add_option("--svd-rank", options->svd_rank,
                  "Rank of the sum for svd (0: the largest of the adapters)")
       ->check(CLI::Range(0, 1 << 20))

@@ -36,25 +36,19 @@ RunCommand add_quantcheck(CLI::App& app) {
                  "The same with the adapter merged into it before; repeatable")
       ->type_name("DIR|FILE.gguf")
       ->allow_extra_args(false);
-  app.add_option("--deployment", options.orders,
-                 "Orders to run: A quantised base + adapter, B merged, then quantised, C merged in "
-                 "16 bit, D merged into the quantised base")
-      ->type_name("A,B,C,D")
-      ->delimiter(',')
-      ->check(CLI::IsMember({"A", "B", "C", "D"}))
-      ->capture_default_str();
-  app.add_option("--gate", options.gated, "Those of them that decide the exit code")
-      ->type_name("A,...")
-      ->delimiter(',')
-      ->check(CLI::IsMember({"A", "B", "C", "D"}))
-      ->capture_default_str();
+  add_choices(app, "--deployment", options.orders, commands::kDeploymentNames,
+              "Orders to run: A quantised base + adapter, B merged, then quantised, C merged in "
+              "16 bit, D merged into the quantised base")
+      ->type_name("A,B,C,D");
+  add_choices(app, "--gate", options.gated, commands::kDeploymentNames,
+              "Those of them that decide the exit code")
+      ->type_name("A,...");
   app.add_option("--trained-on", options.trained_on,
                  "Scheme that the base was in while the adapter was trained (QLoRA: nf4)")
       ->type_name("NAME");
-  app.add_option("--adapter-dtype", options.adapter_dtype,
-                 "What the server casts the adapter's matrices to")
-      ->type_name("TYPE")
-      ->check(CLI::IsMember({"fp32", "bf16", "fp16", "fp8", "int8", "q8_0"}));
+  add_choice(app, "--adapter-dtype", options.adapter_dtype, commands::kAdapterTypeNames,
+             "What the server casts the adapter's matrices to")
+      ->type_name("TYPE");
   app.add_option("--keep", options.keep,
                  "Modules that stay in 16 bit beside the library's own, by the last part of their "
                  "names, separated by commas")
@@ -64,10 +58,9 @@ RunCommand add_quantcheck(CLI::App& app) {
                  "Linear layers that are quantised although the library leaves them, as lm_head")
       ->type_name("MODULE,...")
       ->delimiter(',');
-  app.add_option("--blame", options.blame,
-                 "Which layers the damage comes from: off, fast (an estimate) or swap (exact)")
-      ->check(CLI::IsMember({"off", "fast", "swap"}))
-      ->capture_default_str();
+  add_choice_with_default(
+      app, "--blame", options.blame, commands::kBlameModeNames,
+      "Which layers the damage comes from: off, fast (an estimate) or swap (exact)");
   app.add_flag("--suggest", options.suggest,
                "Find the modules to keep in 16 bit where a deployment is over its limit");
   app.add_option("--write", options.write,

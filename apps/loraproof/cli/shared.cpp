@@ -11,9 +11,8 @@ namespace loraproof::cli {
 
 void add_device_flags(CLI::App& app, commands::EngineOptions& options, std::string& memory) {
   app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
-  app.add_option("--compute", options.compute, "Compute type")
-      ->check(CLI::IsMember({"bf16", "fp32"}))
-      ->capture_default_str();
+  add_choice_with_default(app, "--compute", options.compute, commands::kComputeNames,
+                          "Compute type");
   app.add_option(
          "--memory", memory,
          "Bytes that weights may hold (8GiB, 500MB): beyond it they are streamed layer by layer")

@@ -30,11 +30,10 @@ RunCommand add_validate(CLI::App& app) {
   app.add_option("--reference", options.reference,
                  "Name of the recorded reference (default: the adapter's, or the only one)")
       ->type_name("NAME");
-  app.add_option("--against", options.against,
-                 "same: the adapter as recorded; revision: a new version of it (default: the "
-                 "suite's, else same)")
-      ->type_name("QUESTION")
-      ->check(CLI::IsMember({"same", "revision"}));
+  add_choice(app, "--against", options.against, commands::kAgainstNames,
+             "same: the adapter as recorded; revision: a new version of it (default: the suite's, "
+             "else same)")
+      ->type_name("QUESTION");
   app.add_option("--baseline", options.baseline,
                  "Accepted JSON report: only what is worse than in it fails")
       ->type_name("FILE");

@@ -135,6 +135,13 @@ ModuleEffect measure_dora(const ModulePatch& patch, const Factors& factors,
   return effect;
 }
 
+double median(std::vector<double> values) {
+  if (values.empty()) return 0.0;
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
+}
+
 }  // namespace
 
 double ModuleEffect::ratio() const {
@@ -199,6 +206,28 @@ double EffectSums::merged_coefficient_sigma() const {
     delta2 += effect.delta_norm2;
   }
   return delta2 > 0.0 ? std::sqrt(chance2) / delta2 : std::numeric_limits<double>::quiet_NaN();
+}
+
+ScaleSummary summarise_scale(const EffectSums& sums, const PatchSet& patches, bool use_rslora) {
+  ScaleSummary summary;
+  std::vector<double> ratios, others;
+  for (const auto& [path, effect] : sums.modules()) {
+    const double ratio = effect.ratio();
+    ratios.push_back(ratio);
+    const auto patch = patches.find(path);
+    const double rank = patch != patches.end() && patch->second.has_lora()
+                            ? static_cast<double>(patch->second.lora_a.size(0))
+                            : 1.0;
+    others.push_back(use_rslora ? ratio / std::sqrt(rank) : ratio * std::sqrt(rank));
+    if (summary.max_module.empty() || ratio > summary.max_ratio) {
+      summary.max_ratio = ratio;
+      summary.max_module = path;
+    }
+  }
+  summary.modules = static_cast<std::int64_t>(ratios.size());
+  summary.median_ratio = median(ratios);
+  summary.other_median_ratio = median(others);
+  return summary;
 }
 
 }  // namespace loraproof::adapter

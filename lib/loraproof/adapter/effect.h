@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "loraproof/adapter/finding.h"
 #include "loraproof/adapter/patch.h"
 
 namespace loraproof::adapter {
@@ -68,15 +67,7 @@ struct ScaleSummary {
   /// The median under the other convention: alpha/r instead of alpha/sqrt(r), or the reverse.
   double other_median_ratio = 0.0;
 };
-struct ScaleLimits {
-  double median = 0.25;  ///< Above: warn. Trained adapters measured 1e-3 to 1e-1.
-  double max = 1.0;      ///< Above: warn; the adapter outweighs the base in this module.
-};
 [[nodiscard]] ScaleSummary summarise_scale(const EffectSums& sums, const PatchSet& patches,
                                            bool use_rslora);
-/// effect.scale as a note (never a failure), or nothing.
-[[nodiscard]] std::vector<Finding> find_implausible_scale(const ScaleSummary& summary,
-                                                          bool use_rslora,
-                                                          const ScaleLimits& limits = {});
 
 }  // namespace loraproof::adapter

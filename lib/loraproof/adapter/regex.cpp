@@ -3,6 +3,7 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <fmt/format.h>
+#include <new>
 #include <pcre2.h>
 
 #include "loraproof/core/error.h"
@@ -42,8 +43,7 @@ struct PythonRegex::Impl {
   PatternOrigin origin;
   std::string pattern;
   Code code;
-  MatchData data;
-  MatchContext context;
+  MatchContext context;  // limits; a match reads it only
 
   [[nodiscard]] Error error(std::string message, std::string hint) const {
     return input_error({.message = std::move(message),
@@ -52,6 +52,12 @@ struct PythonRegex::Impl {
                         .found = pattern.substr(0, 200),
                         .hint = std::move(hint)});
   }
+};
+
+// One match. PCRE2 writes its places and its working memory here, so that each call has its own.
+struct PythonRegex::Match {
+  MatchData data;
+  bool found = false;
 };
 
 PythonRegex::PythonRegex(std::string_view pattern, PatternOrigin origin)
@@ -75,7 +81,6 @@ PythonRegex::PythonRegex(std::string_view pattern, PatternOrigin origin)
                                    message_of(code), offset),
                        "it is read as Python's re reads it; correct the pattern");
   }
-  impl_->data.reset(pcre2_match_data_create_from_pattern(impl_->code.get(), nullptr));
   impl_->context.reset(pcre2_match_context_create(nullptr));
   pcre2_set_match_limit(impl_->context.get(), kMaxSteps);
   pcre2_set_depth_limit(impl_->context.get(), kMaxDepth);
@@ -86,10 +91,13 @@ PythonRegex::~PythonRegex() = default;
 PythonRegex::PythonRegex(PythonRegex&&) noexcept = default;
 PythonRegex& PythonRegex::operator=(PythonRegex&&) noexcept = default;
 
-int PythonRegex::run(std::string_view text, unsigned options) const {
+PythonRegex::Match PythonRegex::run(std::string_view text, unsigned options) const {
+  Match match{.data = MatchData(pcre2_match_data_create_from_pattern(impl_->code.get(), nullptr))};
+  if (!match.data) throw std::bad_alloc();
   const int result = pcre2_match(impl_->code.get(), units(text), text.size(), 0, options,
-                                 impl_->data.get(), impl_->context.get());
-  if (result >= 0 || result == PCRE2_ERROR_NOMATCH) return result;
+                                 match.data.get(), impl_->context.get());
+  match.found = result >= 0;
+  if (match.found || result == PCRE2_ERROR_NOMATCH) return match;
   throw impl_->error(
       fmt::format("the regular expression could not be matched against '{}': {}",
                   text.substr(0, 120), message_of(result)),
@@ -97,19 +105,20 @@ int PythonRegex::run(std::string_view text, unsigned options) const {
 }
 
 bool PythonRegex::full_match(std::string_view text) const {
-  return run(text, PCRE2_ANCHORED | PCRE2_ENDANCHORED) >= 0;
+  return run(text, PCRE2_ANCHORED | PCRE2_ENDANCHORED).found;
 }
 
-bool PythonRegex::match(std::string_view text) const { return run(text, PCRE2_ANCHORED) >= 0; }
+bool PythonRegex::match(std::string_view text) const { return run(text, PCRE2_ANCHORED).found; }
 
-bool PythonRegex::search(std::string_view text) const { return run(text, 0) >= 0; }
+bool PythonRegex::search(std::string_view text) const { return run(text, 0).found; }
 
 std::optional<std::string> PythonRegex::match_group(std::string_view text,
                                                     const char* group) const {
-  if (!match(text)) return std::nullopt;
+  const Match match = run(text, PCRE2_ANCHORED);
+  if (!match.found) return std::nullopt;
   PCRE2_UCHAR* value = nullptr;
   PCRE2_SIZE size = 0;
-  const int result = pcre2_substring_get_byname(impl_->data.get(),
+  const int result = pcre2_substring_get_byname(match.data.get(),
                                                 reinterpret_cast<PCRE2_SPTR>(group), &value, &size);
   if (result != 0) return "";
   std::string found(reinterpret_cast<const char*>(value), size);

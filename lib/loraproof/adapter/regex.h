@@ -18,7 +18,8 @@ struct PatternOrigin {
   std::string where;  ///< JSON pointer: "/target_modules"
 };
 
-/// A compiled pattern. Movable; const member functions are not thread-safe on one object.
+/// A compiled pattern. Movable. Const member functions are thread-safe: what a match writes belongs
+/// to its call.
 class PythonRegex {
  public:
   /// Throws an input Error when Python would not compile `pattern`, or when it uses syntax whose
@@ -39,7 +40,8 @@ class PythonRegex {
 
  private:
   struct Impl;
-  [[nodiscard]] int run(std::string_view text, unsigned options) const;
+  struct Match;
+  [[nodiscard]] Match run(std::string_view text, unsigned options) const;
   std::unique_ptr<Impl> impl_;
 };
 

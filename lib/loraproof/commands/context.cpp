@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/commands/context.h"
 
+#include <utility>
+
 #include "loraproof/commands/rules_yaml.h"
 #include "loraproof/core/json.h"
 
@@ -10,16 +12,12 @@ report::RuleTable rule_table() { return report::RuleTable::parse(rules_yaml(), "
 
 report::Policy load_policy(const PolicyOptions& options, const Json& suite_limits,
                            const std::string& suite_file) {
-  report::Policy policy(rule_table());
-  policy.apply_checks(JsonObject(suite_limits, suite_file, "/limits"));
-  if (options.config) {
-    policy.apply_file(*options.config);
-  } else if (std::filesystem::exists("loraproof.yaml")) {
-    policy.apply_file("loraproof.yaml");
-  }
-  for (const std::string& assignment : options.sets) policy.apply_set(assignment);
-  policy.expect_consistent();
-  return policy;
+  std::optional<std::filesystem::path> file = options.config;
+  if (!file && std::filesystem::exists("loraproof.yaml")) file = "loraproof.yaml";
+  return report::load_policy(rule_table(), {.suite_limits = suite_limits,
+                                            .suite_file = suite_file,
+                                            .file = std::move(file),
+                                            .sets = options.sets});
 }
 
 std::string libtorch_version() { return LORAPROOF_LIBTORCH_VERSION; }

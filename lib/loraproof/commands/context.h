@@ -2,12 +2,15 @@
 // What every command shares: the options of the engine and of the policy, and where progress goes.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "loraproof/core/choice.h"
 #include "loraproof/core/progress.h"
 #include "loraproof/report/policy.h"
 #include "loraproof/report/report.h"
@@ -26,9 +29,18 @@ struct Context {
   report::GateOptions gate = {};
 };
 
+/// What a forward computes in.
+enum class Compute { Bf16, Fp32 };
+inline constexpr std::array kComputeNames{Choice<Compute>{Compute::Bf16, "bf16"},
+                                          Choice<Compute>{Compute::Fp32, "fp32"}};
+/// A usage Error for a name that the table lacks, as of every parse function of options here.
+[[nodiscard]] inline Compute parse_compute(std::string_view name) {
+  return parse_choice(kComputeNames, name, "--compute");
+}
+
 struct EngineOptions {
-  std::string device = "auto";                ///< auto, cpu, cuda or cuda:N
-  std::string compute = "bf16";               ///< bf16 or fp32
+  std::string device = "auto";  ///< auto, cpu, cuda or cuda:N; else a usage Error
+  Compute compute = Compute::Bf16;
   std::optional<std::uint64_t> memory_bytes;  ///< weights beyond it are streamed
   int threads = 0;                            ///< 0: as many as libtorch chooses
 };

@@ -3,8 +3,10 @@
 // moved? Either side is a profile or a log that is profiled on the way. No libtorch.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "loraproof/commands/context.h"
@@ -14,6 +16,13 @@
 #include "loraproof/drift/calibrate.h"
 
 namespace loraproof::commands {
+
+inline constexpr std::array kCalibrationNames{
+    Choice<drift::Calibration>{drift::Calibration::Random, "random"},
+    Choice<drift::Calibration>{drift::Calibration::Time, "time"}};
+[[nodiscard]] inline drift::Calibration parse_calibration(std::string_view name) {
+  return parse_choice(kCalibrationNames, name, "--calibrate");
+}
 
 struct DriftCompareOptions {
   std::string reference;

@@ -44,11 +44,9 @@ std::vector<drift::FeatureField> features_of(const DriftLogOptions& log) {
 
 drift::RecordOptions record_of(const DriftLogOptions& log) {
   drift::RecordOptions record;
-  record.format = log.format == "openai" ? drift::LogFormat::OpenAi
-                  : log.format == "vllm" ? drift::LogFormat::Vllm
-                                         : drift::LogFormat::Jsonl;
-  const bool output = log.side == "output" || !log.output_field.empty();
-  if (output && (log.side == "prompt" || !log.field.empty())) {
+  record.format = log.format;
+  const bool output = log.side == drift::Side::Output || !log.output_field.empty();
+  if (output && (log.side == drift::Side::Prompt || !log.field.empty())) {
     throw usage_error({.message = "a profile is of prompts or of outputs",
                        .where = "--output-field",
                        .hint = "make two profiles: one with --field, one with --output-field"});

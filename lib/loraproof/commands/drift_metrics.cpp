@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A comparison for programs: report.metrics.
-#include <cmath>
 #include <optional>
 #include <string>
 
 #include "loraproof/commands/drift_measures.h"
 #include "loraproof/core/json.h"
+#include "loraproof/core/json_number.h"
 
 namespace loraproof::commands {
 namespace {
-
-Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-Json finite(const std::optional<double>& value) { return value ? finite(*value) : Json(nullptr); }
 
 const char* direction_of(double difference) {
   return difference > 0 ? "up" : difference < 0 ? "down" : "none";
@@ -20,13 +17,13 @@ const char* direction_of(double difference) {
 Json to_json(const drift::LensShift& lens) {
   return {{"id", "drift." + lens.id},
           {"subject", lens.subject},
-          {"p", finite(lens.p)},
-          {"adjusted_p", lens.p ? finite(lens.adjusted_p) : Json(nullptr)},
-          {"effect", lens.p ? finite(lens.effect) : Json(nullptr)},
+          {"p", number_or_null(lens.p)},
+          {"adjusted_p", lens.p ? number_or_null(lens.adjusted_p) : Json(nullptr)},
+          {"effect", lens.p ? number_or_null(lens.effect) : Json(nullptr)},
           {"direction", lens.p ? Json(direction_of(lens.difference)) : Json(nullptr)},
-          {"difference", lens.p ? finite(lens.difference) : Json(nullptr)},
-          {"reference", finite(lens.reference)},
-          {"window", finite(lens.window)},
+          {"difference", lens.p ? number_or_null(lens.difference) : Json(nullptr)},
+          {"reference", number_or_null(lens.reference)},
+          {"window", number_or_null(lens.window)},
           {"reference_n", lens.reference_n},
           {"window_n", lens.window_n},
           {"test", lens.test.empty() ? Json(nullptr) : Json(lens.test)},
@@ -38,24 +35,24 @@ Json to_json(const drift::ScanSummary& scan) {
           {"discoveries", scan.discoveries},
           {"in_more_prompts", scan.risen},
           {"in_fewer_prompts", scan.discoveries - scan.risen},
-          {"changed_share_at_least", finite(scan.changed_share)}};
+          {"changed_share_at_least", number_or_null(scan.changed_share)}};
 }
 
 Json to_json(const stats::GroupDivergence& groups) {
-  Json json = {{"psi", finite(groups.plain.psi)},
-               {"kl_reference_window", finite(groups.plain.kl_reference_window)},
-               {"kl_window_reference", finite(groups.plain.kl_window_reference)},
-               {"js_distance", finite(groups.plain.js_distance)},
-               {"total_variation", finite(groups.plain.total_variation)},
-               {"hellinger", finite(groups.plain.hellinger)},
+  Json json = {{"psi", number_or_null(groups.plain.psi)},
+               {"kl_reference_window", number_or_null(groups.plain.kl_reference_window)},
+               {"kl_window_reference", number_or_null(groups.plain.kl_window_reference)},
+               {"js_distance", number_or_null(groups.plain.js_distance)},
+               {"total_variation", number_or_null(groups.plain.total_variation)},
+               {"hellinger", number_or_null(groups.plain.hellinger)},
                {"debiased", nullptr}};
   if (const auto& value = groups.debiased) {
-    json["debiased"] = {{"psi", finite(value->psi)},
-                        {"psi_standard_error", finite(value->psi_standard_error)},
-                        {"kl_reference_window", finite(value->kl_reference_window)},
-                        {"kl_window_reference", finite(value->kl_window_reference)},
-                        {"kl_standard_error", finite(value->kl_standard_error)},
-                        {"no_drift_psi", finite(value->no_drift_psi)}};
+    json["debiased"] = {{"psi", number_or_null(value->psi)},
+                        {"psi_standard_error", number_or_null(value->psi_standard_error)},
+                        {"kl_reference_window", number_or_null(value->kl_reference_window)},
+                        {"kl_window_reference", number_or_null(value->kl_window_reference)},
+                        {"kl_standard_error", number_or_null(value->kl_standard_error)},
+                        {"no_drift_psi", number_or_null(value->no_drift_psi)}};
   }
   return json;
 }
@@ -69,16 +66,16 @@ Json drift_metrics(const drift::Comparison& comparison) {
                {"groups", comparison.groups ? to_json(*comparison.groups) : Json(nullptr)},
                {"vocabulary_not_a_test", nullptr},
                {"entropy",
-                {{"reference", finite(comparison.reference_entropy)},
-                 {"window", finite(comparison.window_entropy)}}},
+                {{"reference", number_or_null(comparison.reference_entropy)},
+                 {"window", number_or_null(comparison.window_entropy)}}},
                {"features", Json::array()}};
   for (const drift::LensShift& lens : comparison.lenses) json["lenses"].push_back(to_json(lens));
   if (const auto& numbers = comparison.vocabulary) {
     json["vocabulary_not_a_test"] = {{"tokens", numbers->tokens},
-                                     {"psi", finite(numbers->psi)},
-                                     {"no_drift_psi", finite(numbers->no_drift_psi)},
-                                     {"kl", finite(numbers->kl)},
-                                     {"no_drift_kl", finite(numbers->no_drift_kl)}};
+                                     {"psi", number_or_null(numbers->psi)},
+                                     {"no_drift_psi", number_or_null(numbers->no_drift_psi)},
+                                     {"kl", number_or_null(numbers->kl)},
+                                     {"no_drift_kl", number_or_null(numbers->no_drift_kl)}};
   }
   for (const drift::FeatureNumbers& feature : comparison.features) {
     json["features"].push_back(
@@ -95,10 +92,10 @@ Json calibration_metrics(const std::vector<drift::LensLimit>& limits) {
     rows.push_back({{"id", "drift." + limit.id},
                     {"subject", limit.subject},
                     {"windows", limit.windows},
-                    {"mean", finite(limit.mean)},
-                    {"standard_deviation", finite(limit.standard_deviation)},
-                    {"largest", finite(limit.largest)},
-                    {"limit", finite(limit.limit)}});
+                    {"mean", number_or_null(limit.mean)},
+                    {"standard_deviation", number_or_null(limit.standard_deviation)},
+                    {"largest", number_or_null(limit.largest)},
+                    {"limit", number_or_null(limit.limit)}});
   }
   return rows;
 }
@@ -117,10 +114,10 @@ Json drift_contributions(const drift::Comparison& comparison, const text::Tokeni
         text = tokenizer->id_to_token(token.id).value_or(text);
       row["text"] = text;
     }
-    row["reference_share"] = finite(token.reference);
-    row["window_share"] = finite(token.window);
-    row["difference"] = finite(token.difference);
-    row["q"] = finite(token.q);
+    row["reference_share"] = number_or_null(token.reference);
+    row["window_share"] = number_or_null(token.window);
+    row["difference"] = number_or_null(token.difference);
+    row["q"] = number_or_null(token.q);
     row["direction"] = direction_of(token.difference);
     rows.push_back(std::move(row));
   }

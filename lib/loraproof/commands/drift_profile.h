@@ -2,21 +2,38 @@
 // `loraproof drift map | profile | merge | seal`: from logs to profiles. No libtorch.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "loraproof/commands/context.h"
+#include "loraproof/drift/record.h"
 
 namespace loraproof::commands {
+
+inline constexpr std::array kLogFormatNames{
+    Choice<drift::LogFormat>{drift::LogFormat::Jsonl, "jsonl"},
+    Choice<drift::LogFormat>{drift::LogFormat::OpenAi, "openai"},
+    Choice<drift::LogFormat>{drift::LogFormat::Vllm, "vllm"}};
+[[nodiscard]] inline drift::LogFormat parse_log_format(std::string_view name) {
+  return parse_choice(kLogFormatNames, name, "--log-format");
+}
+
+inline constexpr std::array kSideNames{Choice<drift::Side>{drift::Side::Prompt, "prompt"},
+                                       Choice<drift::Side>{drift::Side::Output, "output"}};
+[[nodiscard]] inline drift::Side parse_side(std::string_view name) {
+  return parse_choice(kSideNames, name, "--side");
+}
 
 /// Which log is read, and how.
 struct DriftLogOptions {
   std::vector<std::string> inputs;  ///< files, or "-" alone
   std::string tokenizer;            ///< tokenizer.json or its folder
-  std::string format = "jsonl";     ///< jsonl, openai or vllm
-  std::string side;                 ///< prompt or output; "": prompt, or output with output_field
+  drift::LogFormat format = drift::LogFormat::Jsonl;
+  std::optional<drift::Side> side;  ///< nothing: prompt, or output with output_field
   std::string field;
   std::string output_field;
   std::string finish_field;

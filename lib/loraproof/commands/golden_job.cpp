@@ -82,24 +82,14 @@ void check_slices(const golden::Suite& suite, const report::Policy& policy) {
 
 GoldenJob open_job(const ValidateOptions& options) {
   golden::Suite suite = golden::read_suite(options.golden);
-  golden::Against against = suite.against;
-  if (!options.against.empty()) {
-    const auto named = golden::against_of(options.against);
-    if (!named) {
-      throw usage_error({.message = "unknown question",
-                         .where = "--against",
-                         .expected = "same or revision",
-                         .found = options.against});
-    }
-    against = *named;
-  }
+  const golden::Against against = options.against.value_or(suite.against);
   report::Policy policy =
       load_policy(options.policy, suite.limits, (suite.folder / "suite.yaml").string());
   check_slices(suite, policy);
   std::optional<Baseline> baseline;
   if (options.baseline) baseline = read_baseline(*options.baseline);
   const at::Device device = parse_device(options.engine.device);
-  const at::ScalarType compute = parse_compute(options.engine.compute);
+  const at::ScalarType compute = scalar_type_of(options.engine.compute);
   Session session = open_session(options.base, options.adapters);
   return {options, std::move(suite), against,           std::move(policy), std::move(baseline),
           device,  compute,          std::move(session)};

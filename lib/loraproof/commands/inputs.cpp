@@ -50,11 +50,7 @@ TextInput open_text(const golden::Suite& suite, const std::filesystem::path& bas
   for (const auto& folder : folders) {
     text.chat_template = text::ChatTemplate::from_folder(folder);
     if (!text.chat_template) continue;
-    const text::SpecialTokens special = text::SpecialTokens::from_folder(folder);
-    text.template_options.bos_token = special.bos_token;
-    text.template_options.eos_token = special.eos_token;
-    text.template_options.unk_token = special.unk_token;
-    text.template_options.pad_token = special.pad_token;
+    text.template_options.special_tokens = text::SpecialTokens::from_folder(folder);
     break;
   }
   if (!text.chat_template) {

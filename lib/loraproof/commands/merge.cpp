@@ -35,26 +35,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::optional<io::DType> dtype_of(const std::string& name) {
-  if (name == "bf16") return io::DType::BF16;
-  if (name == "fp16") return io::DType::F16;
-  if (name == "fp32") return io::DType::F32;
+std::optional<io::DType> dtype_of(MergedType type) {
+  switch (type) {
+    case MergedType::Bf16: return io::DType::BF16;
+    case MergedType::Fp16: return io::DType::F16;
+    case MergedType::Fp32: return io::DType::F32;
+    case MergedType::Keep: break;
+  }
   return std::nullopt;
 }
 
 merge::CombineOptions combination_of(const MergeOptions& options) {
-  using merge::Combination;
-  const std::map<std::string_view, Combination> names = {
-      {"cat", Combination::Cat},
-      {"linear", Combination::Linear},
-      {"ties", Combination::Ties},
-      {"dare_linear", Combination::DareLinear},
-      {"dare_ties", Combination::DareTies},
-      {"magnitude_prune", Combination::MagnitudePrune},
-      {"svd", Combination::Svd}};
-  return {.how = names.at(options.combine),
+  return {.how = options.combine,
           .density = options.density,
-          .sign_by_frequency = options.majority_sign == "frequency",
+          .sign_by_frequency = options.majority_sign == MajoritySign::Frequency,
           .rank = options.svd_rank,
           .seed = options.seed};
 }
@@ -134,11 +128,11 @@ class Merger {
         adapters_(open_adapters(options, prove ? adapter::Use::Forward : adapter::Use::Merge)),
         weights_(weights_of(options, adapters_)),
         dtype_(dtype_of(options.dtype)) {
-    if (prove && adapters_.size() > 1 && options.combine != "cat") {
+    if (prove && adapters_.size() > 1 && options.combine != merge::Combination::Cat) {
       throw usage_error({.message = "unmerged, adapters can only be summed",
                          .where = "--golden",
                          .expected = "--combine cat",
-                         .found = options.combine});
+                         .found = choice_name(kCombinationNames, options.combine)});
     }
     expect_apart(options.out, folder_);
     for (const AdapterInput& adapter : adapters_) expect_apart(options.out, adapter.folder);
@@ -262,10 +256,11 @@ class Merger {
     return {{"version", kVersion},
             {"base", std::move(base)},
             {"adapters", std::move(adapters)},
-            {"dtype", options_.dtype},
+            {"dtype", choice_name(kMergedTypeNames, options_.dtype)},
             {"base_scheme", options_.base_scheme},
             {"combine",
-             {options_.combine, options_.density, options_.majority_sign, options_.svd_rank,
+             {choice_name(kCombinationNames, options_.combine), options_.density,
+              choice_name(kMajoritySignNames, options_.majority_sign), options_.svd_rank,
               options_.seed}}};
   }
 
@@ -283,9 +278,9 @@ class Merger {
     merge::Lineage lineage{.tool_version = kVersion,
                            .base_name = config_.value("_name_or_path", folder_.filename().string()),
                            .base_sha256 = report_.inputs.front().sha256,
-                           .dtype = options_.dtype,
+                           .dtype = choice_name(kMergedTypeNames, options_.dtype),
                            .base_scheme = options_.base_scheme,
-                           .combine = options_.combine,
+                           .combine = choice_name(kCombinationNames, options_.combine),
                            .untied_head = !plan_.untied_head.empty()};
     for (std::size_t i = 0; i < adapters_.size(); ++i) {
       lineage.adapters.push_back({adapters_[i].name, digests_[i],

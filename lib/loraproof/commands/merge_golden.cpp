@@ -26,7 +26,7 @@ ValidateOptions validate_options(const MergeOptions& options) {
   return {.base = options.base,
           .adapters = options.adapters,
           .golden = options.golden,
-          .against = "same",
+          .against = golden::Against::Same,
           .top_k = kTopK,
           .engine = options.engine,
           .policy = options.policy};

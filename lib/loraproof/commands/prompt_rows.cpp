@@ -2,13 +2,10 @@
 #include "loraproof/commands/prompt_rows.h"
 
 #include "loraproof/core/json.h"
+#include "loraproof/core/json_number.h"
 
 namespace loraproof::commands {
 namespace {
-
-Json number_or_null(const std::optional<double>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
 
 Json divergence_json(const golden::Divergence& divergence, const TextInput& text) {
   const auto token = [&](std::int32_t id) {

@@ -10,6 +10,7 @@
 
 #include "loraproof/candidate/gguf_names.h"
 #include "loraproof/core/json.h"
+#include "loraproof/core/json_number.h"
 #include "loraproof/stats/rank_correlation.h"
 
 namespace loraproof::commands {
@@ -258,8 +259,8 @@ Json blame_metrics(const Blame& blame) {
                     {"scheme", blame.lane->scheme_name()},
                     {"deployment", deploy::name_of(*blame.lane->order)},
                     {"estimate", layer.estimate},
-                    {"swap", layer.swap ? Json(*layer.swap) : Json(nullptr)},
-                    {"left_out", layer.left_out ? Json(*layer.left_out) : Json(nullptr)}});
+                    {"swap", number_or_null(layer.swap)},
+                    {"left_out", number_or_null(layer.left_out)}});
   }
   return rows;
 }

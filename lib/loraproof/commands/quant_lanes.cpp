@@ -14,17 +14,19 @@ namespace {
 using deploy::Order;
 
 // The small matrices as a server holds them: its compute type, or quantised per output channel.
-at::Tensor cast(const at::Tensor& factor, const std::string& dtype) {
-  if (!factor.defined() || dtype.empty() || dtype == "fp32") return factor;
-  if (dtype == "bf16") return factor.to(at::kBFloat16).to(at::kFloat);
-  if (dtype == "fp16") return factor.to(at::kHalf).to(at::kFloat);
-  return deploy::simulate(quant::find_scheme(dtype), factor).weight.to(at::kFloat);
+at::Tensor cast(const at::Tensor& factor, AdapterType type) {
+  if (!factor.defined() || type == AdapterType::Fp32) return factor;
+  if (type == AdapterType::Bf16) return factor.to(at::kBFloat16).to(at::kFloat);
+  if (type == AdapterType::Fp16) return factor.to(at::kHalf).to(at::kFloat);
+  const quant::Scheme& scheme = quant::find_scheme(choice_name(kAdapterTypeNames, type));
+  return deploy::simulate(scheme, factor).weight.to(at::kFloat);
 }
 
-adapter::PatchSet cast(adapter::PatchSet patches, const std::string& dtype) {
+adapter::PatchSet cast(adapter::PatchSet patches, std::optional<AdapterType> type) {
+  if (!type) return patches;
   for (auto& [module, patch] : patches) {
-    patch.lora_a = cast(patch.lora_a, dtype);
-    patch.lora_b = cast(patch.lora_b, dtype);
+    patch.lora_a = cast(patch.lora_a, *type);
+    patch.lora_b = cast(patch.lora_b, *type);
   }
   return patches;
 }

@@ -11,6 +11,7 @@
 
 #include "loraproof/candidate/weight_source.h"
 #include "loraproof/commands/golden_job.h"
+#include "loraproof/commands/quantcheck.h"
 #include "loraproof/deploy/candidate_weights.h"
 #include "loraproof/deploy/deployment.h"
 #include "loraproof/deploy/layer_inputs.h"
@@ -47,8 +48,8 @@ struct QuantLaneOptions {
   std::vector<const quant::Scheme*> schemes;
   std::vector<deploy::Order> orders;
   const quant::Scheme* trained_on = nullptr;
-  std::string adapter_dtype;      ///< "": as it is
-  std::vector<std::string> keep;  ///< modules in 16 bit beside the library's own
+  std::optional<AdapterType> adapter_dtype;  ///< nothing: as it is
+  std::vector<std::string> keep;             ///< modules in 16 bit beside the library's own
   std::vector<std::string>
       quantise;  ///< modules that are quantised although the library leaves them
   std::vector<CandidateInput> candidates;

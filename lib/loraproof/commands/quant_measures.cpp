@@ -8,6 +8,7 @@
 #include <span>
 
 #include "loraproof/core/json.h"
+#include "loraproof/core/json_number.h"
 #include "loraproof/report/numbers.h"
 
 namespace loraproof::commands {
@@ -98,33 +99,32 @@ Measure overflow(const LaneFigures& lane) {
           .outcome = bad == 0 ? Outcome::Pass : Outcome::Fail};
 }
 
-Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-
 Json mean_json(const stats::Mean& mean) {
-  return {{"mean", number(mean.value)},
-          {"error", number(mean.error)},
-          {"token_error", number(mean.token_error)}};
+  return {{"mean", number_or_null(mean.value)},
+          {"error", number_or_null(mean.error)},
+          {"token_error", number_or_null(mean.token_error)}};
 }
 
 Json percentiles_json(const stats::Percentiles& p) {
-  return {{"minimum", number(p.minimum)}, {"1%", number(p.p1)},         {"5%", number(p.p5)},
-          {"10%", number(p.p10)},         {"median", number(p.median)}, {"90%", number(p.p90)},
-          {"95%", number(p.p95)},         {"99%", number(p.p99)},       {"99.9%", number(p.p999)},
-          {"maximum", number(p.maximum)}};
+  return {{"minimum", number_or_null(p.minimum)}, {"1%", number_or_null(p.p1)},
+          {"5%", number_or_null(p.p5)},           {"10%", number_or_null(p.p10)},
+          {"median", number_or_null(p.median)},   {"90%", number_or_null(p.p90)},
+          {"95%", number_or_null(p.p95)},         {"99%", number_or_null(p.p99)},
+          {"99.9%", number_or_null(p.p999)},      {"maximum", number_or_null(p.maximum)}};
 }
 
 Json summary_json(const stats::DivergenceSummary& summary) {
   return {{"tokens", summary.tokens},
-          {"ppl", number(summary.ppl)},
-          {"ppl_base", number(summary.ppl_base)},
-          {"ppl_ratio", number(summary.ppl_ratio())},
-          {"ppl_correlation", number(summary.correlation)},
+          {"ppl", number_or_null(summary.ppl)},
+          {"ppl_base", number_or_null(summary.ppl_base)},
+          {"ppl_ratio", number_or_null(summary.ppl_ratio())},
+          {"ppl_correlation", number_or_null(summary.correlation)},
           {"ln_ppl_ratio", mean_json(summary.log_ratio)},
           {"kld", mean_json(summary.kld)},
           {"kld_percentiles", percentiles_json(summary.kld_percentiles)},
           {"delta_p", mean_json(summary.delta_p)},
           {"delta_p_percentiles", percentiles_json(summary.delta_p_percentiles)},
-          {"rms_delta_p", number(summary.rms_delta_p)},
+          {"rms_delta_p", number_or_null(summary.rms_delta_p)},
           {"same_top", mean_json(summary.same_top)}};
 }
 
@@ -282,25 +282,25 @@ Json scheme_metrics(const LaneFigures& lane) {
     flips = {{"right_to_wrong", lane.outcomes->flips.lost},
              {"wrong_to_right", lane.outcomes->flips.gained},
              {"n", lane.outcomes->flips.n},
-             {"p", number(stats::mcnemar_p(lane.outcomes->flips))}};
+             {"p", number_or_null(stats::mcnemar_p(lane.outcomes->flips))}};
   }
   return {{"scheme", which.scheme_name()},
           {"deployment", which.order ? Json(deploy::name_of(*which.order)) : Json("base alone")},
           {"source", which.candidate.empty() ? "simulated" : "checkpoint"},
           {"gated", lane.gated},
           {"bytes", damage.bytes},
-          {"kld_mean", number(lane.answers.kld.value)},
-          {"kld_p99", number(lane.answers.kld_percentiles.p99)},
-          {"same_top", number(lane.answers.same_top.value)},
-          {"ppl_ratio", number(lane.answers.ppl_ratio())},
+          {"kld_mean", number_or_null(lane.answers.kld.value)},
+          {"kld_p99", number_or_null(lane.answers.kld_percentiles.p99)},
+          {"same_top", number_or_null(lane.answers.same_top.value)},
+          {"ppl_ratio", number_or_null(lane.answers.ppl_ratio())},
           {"flips", std::move(flips)},
-          {"embedding_cosine", number(lane.embedding_cosine)},
-          {"embedding_l2", number(lane.embedding_l2)},
+          {"embedding_cosine", number_or_null(lane.embedding_cosine)},
+          {"embedding_l2", number_or_null(lane.embedding_l2)},
           {"diverged", lane.diverged},
           {"own_damage", lane.own ? mean_json(*lane.own) : Json(nullptr)},
-          {"rho", number(damage.change.survival())},
-          {"noise", number(damage.change.noise())},
-          {"sqnr_db", number(damage.sqnr())},
+          {"rho", number_or_null(damage.change.survival())},
+          {"noise", number_or_null(damage.change.noise())},
+          {"sqnr_db", number_or_null(damage.sqnr())},
           {"answers", summary_json(lane.answers)},
           {"prompts", summary_json(lane.prompts)}};
 }
@@ -311,21 +311,21 @@ Json quant_module_metrics(const LaneFigures& lane, const Blame* blame) {
   const auto alone = [&](const std::string& module) -> Json {
     if (blame == nullptr) return nullptr;
     const auto found = std::ranges::find(blame->modules, module, &ModuleBlame::module);
-    return found == blame->modules.end() || !found->swap ? Json(nullptr) : Json(*found->swap);
+    return found == blame->modules.end() ? Json(nullptr) : number_or_null(found->swap);
   };
   for (const auto& [module, damage] : lane.lane->deployment->damage()) {
     rows.push_back({{"module", module},
                     {"scheme", lane.lane->scheme_name()},
                     {"deployment", deploy::name_of(*lane.lane->order)},
-                    {"rho", number(damage.change.survival())},
-                    {"noise", number(damage.change.noise())},
-                    {"rho_inputs", number(damage.weighted.survival())},
-                    {"noise_inputs", number(damage.weighted.noise())},
-                    {"output_error", number(damage.output_error())},
+                    {"rho", number_or_null(damage.change.survival())},
+                    {"noise", number_or_null(damage.change.noise())},
+                    {"rho_inputs", number_or_null(damage.weighted.survival())},
+                    {"noise_inputs", number_or_null(damage.weighted.noise())},
+                    {"output_error", number_or_null(damage.output_error())},
                     {"blame", alone(module)},
-                    {"sqnr_db", number(damage.sqnr())},
+                    {"sqnr_db", number_or_null(damage.sqnr())},
                     {"outlier_channels", damage.outlier_channels},
-                    {"largest_input", number(damage.largest_input)},
+                    {"largest_input", number_or_null(damage.largest_input)},
                     {"bytes", damage.bytes},
                     {"clipped", damage.tally.clipped},
                     {"overflowed", damage.tally.overflowed}});

@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 #include <malloc.h>
 #include <map>
+#include <string_view>
 #include <utility>
 
 #include "loraproof/adapter/digest.h"
@@ -28,12 +29,10 @@ namespace {
 
 using deploy::Order;
 
-Order order_of(const std::string& name) {
-  const std::map<std::string_view, Order> orders = {{"A", Order::QuantisedBase},
-                                                    {"B", Order::MergedThenQuantised},
-                                                    {"C", Order::Merged},
-                                                    {"D", Order::MergedIntoQuantised}};
-  return orders.at(name);  // the command line takes no others
+std::string names_of(const std::vector<Order>& orders) {
+  std::vector<std::string_view> names;
+  for (const Order order : orders) names.push_back(deploy::name_of(order));
+  return fmt::format("{}", fmt::join(names, ","));
 }
 
 QuantLaneOptions lane_options(const QuantcheckOptions& options) {
@@ -44,14 +43,18 @@ QuantLaneOptions lane_options(const QuantcheckOptions& options) {
     if (std::ranges::find(made.schemes, scheme) == made.schemes.end())
       made.schemes.push_back(scheme);
   }
-  for (const std::string& name : options.orders) made.orders.push_back(order_of(name));
-  for (const std::string& name : options.gated) {
-    if (std::ranges::find(options.orders, name) != options.orders.end()) continue;
+  made.orders = options.orders;
+  if (std::ranges::find(made.orders, Order::MergedOntoTrained) != made.orders.end()) {
+    throw unknown_choice("--deployment", deploy::name_of(Order::MergedOntoTrained),
+                         choice_names(kDeploymentNames));
+  }
+  for (const Order order : options.gated) {
+    if (std::ranges::find(options.orders, order) != options.orders.end()) continue;
     throw usage_error({.id = "quantcheck.gate",
                        .message = "an order that is gated must be run",
                        .where = "--gate",
                        .expected = "one of --deployment",
-                       .found = name});
+                       .found = std::string(deploy::name_of(order))});
   }
   if (options.schemes.empty() && options.candidates.empty() && options.merged_candidates.empty()) {
     throw usage_error({.id = "quantcheck.nothing",
@@ -59,13 +62,13 @@ QuantLaneOptions lane_options(const QuantcheckOptions& options) {
                        .expected = "--scheme, --candidate or --candidate-merged"});
   }
   const bool one = made.schemes.size() == 1 && options.gated.size() == 1;
-  if (!options.write.empty() && (!one || options.gated.front() == "C")) {
+  if (!options.write.empty() && (!one || options.gated.front() == Order::Merged)) {
     throw usage_error({.id = "quantcheck.write",
                        .message = "a folder holds one deployment",
                        .where = "--write",
                        .expected = "one --scheme, and one of A, B, D in --gate",
                        .found = fmt::format("{} and {}", fmt::join(options.schemes, ","),
-                                            fmt::join(options.gated, ",")),
+                                            names_of(options.gated)),
                        .hint = "loraproof merge writes C"});
   }
   for (const std::string& name : options.quantise) {
@@ -91,7 +94,7 @@ ValidateOptions validate_options(const QuantcheckOptions& options) {
   return {.base = options.base,
           .adapters = {options.adapter},
           .golden = options.golden,
-          .against = "same",
+          .against = golden::Against::Same,
           .engine = options.engine,
           .policy = options.policy};
 }
@@ -145,7 +148,7 @@ class Quantchecker {
     judge_orders(figures);
     report_.tables.push_back(schemes_table(figures, report_.checks));
     std::vector<Blame> blames;
-    if (options_.blame != "off") blames = blame(lanes, figures, store);
+    if (options_.blame != BlameMode::Off) blames = blame(lanes, figures, store);
     fill_metrics(figures, blames);
     if (written) write(figures, *written);
     return std::move(report_);
@@ -176,8 +179,7 @@ class Quantchecker {
                          const golden::LaneDivergence& against) const {
     LaneFigures figures{.lane = &lane};
     const auto is_named = [&] {
-      return std::ranges::find(options_.gated, deploy::name_of(*lane.order)) !=
-             options_.gated.end();
+      return std::ranges::find(options_.gated, *lane.order) != options_.gated.end();
     };
     // A real file is what somebody means to deploy.
     figures.gated = lane.order && (!lane.candidate.empty() || is_named());
@@ -262,7 +264,7 @@ class Quantchecker {
     Json rows = Json::array(), correlations = Json::array(), mixed = Json::array();
     std::vector<Blame> blames = blaming.estimate(blamed);
     for (Blame& one : blames) {
-      if (options_.blame == "swap") blaming.swap(one);
+      if (options_.blame == BlameMode::Swap) blaming.swap(one);
       for (Json& row : blame_metrics(one)) rows.push_back(std::move(row));
       if (one.correlation)
         correlations.push_back({{"lane", one.lane->name()}, {"spearman", *one.correlation}});
@@ -299,8 +301,7 @@ class Quantchecker {
   void expect_writable(const QuantLanes& lanes) const {
     for (const QuantLane& lane : lanes.lanes()) {
       if (lane.simulated == nullptr || lane.order == Order::QuantisedBase ||
-          lane.simulated->patches_beside().empty() ||
-          deploy::name_of(*lane.order) != options_.gated.front())
+          lane.simulated->patches_beside().empty() || *lane.order != options_.gated.front())
         continue;
       throw input_error({.id = "quantcheck.write",
                          .message = "the adapter changes more than linear layers, which a merged "

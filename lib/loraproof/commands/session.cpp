@@ -63,23 +63,16 @@ at::Device parse_device(const std::string& name) {
   return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
 }
 
-at::ScalarType parse_compute(const std::string& name) {
-  if (name == "bf16") return at::kBFloat16;
-  if (name == "fp32") return at::kFloat;
-  throw usage_error({.message = "unknown compute type",
-                     .where = "--compute",
-                     .expected = "bf16 or fp32",
-                     .found = name});
+at::ScalarType scalar_type_of(Compute compute) {
+  return compute == Compute::Fp32 ? at::kFloat : at::kBFloat16;
 }
-
-std::string compute_name(at::ScalarType compute) { return compute == at::kFloat ? "fp32" : "bf16"; }
 
 report::ToolInfo begin_engine(const EngineOptions& options, at::Device device) {
   if (options.threads > 0) at::set_num_threads(options.threads);
   return {.version = kVersion,
           .libtorch = libtorch_version(),
           .device = device.str(),
-          .compute = compute_name(parse_compute(options.compute)),
+          .compute = choice_name(kComputeNames, options.compute),
           .threads = at::get_num_threads()};
 }
 

@@ -40,9 +40,8 @@ struct Session {
 /// at::kCPU or a CUDA device; "auto" takes CUDA where it is there. Throws a usage Error for a
 /// device that is not, or an unknown name.
 [[nodiscard]] at::Device parse_device(const std::string& name);
-/// at::kBFloat16 or at::kFloat; a usage Error otherwise.
-[[nodiscard]] at::ScalarType parse_compute(const std::string& name);
-[[nodiscard]] std::string compute_name(at::ScalarType compute);
+/// at::kBFloat16 or at::kFloat.
+[[nodiscard]] at::ScalarType scalar_type_of(Compute compute);
 
 /// Sets the thread count and returns the report's tool block.
 [[nodiscard]] report::ToolInfo begin_engine(const EngineOptions& options, at::Device device);

@@ -192,7 +192,7 @@ void report_results(const Run& run, const std::vector<Subject>& subjects,
   report.checks = run.job.judge(measures);
   std::ranges::move(slice_checks, std::back_inserter(report.checks));
   report.metrics = {{"prompts", run.job.suite.prompts.size()},
-                    {"against", golden::name_of(run.job.against)},
+                    {"against", choice_name(golden::kAgainstNames, run.job.against)},
                     {"lanes", std::move(lane_metrics)}};
   set_digests(report, run.base_tensors, identities);
 }

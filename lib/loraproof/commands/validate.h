@@ -9,15 +9,18 @@
 #include <vector>
 
 #include "loraproof/commands/context.h"
+#include "loraproof/golden/against.h"
 
 namespace loraproof::commands {
+
+inline constexpr const auto& kAgainstNames = golden::kAgainstNames;
 
 struct ValidateOptions {
   std::string base;                   ///< folder or org/name
   std::vector<std::string> adapters;  ///< DIR or NAME=DIR each; none: a merged checkpoint
   std::string golden;                 ///< suite folder or prompts.jsonl
   std::string reference;              ///< name of the reference; "": the adapter's, or the only one
-  std::string against;                ///< "same" or "revision"; "": what the suite says
+  std::optional<golden::Against> against;         ///< nothing: what the suite says
   std::optional<std::filesystem::path> baseline;  ///< report whose failures are accepted
   bool with_base = false;                         ///< also a lane without an adapter
   std::uint64_t seed = 0;                         ///< of the bootstrap

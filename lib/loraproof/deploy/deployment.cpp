@@ -10,16 +10,7 @@
 #include "loraproof/tensor/from_view.h"
 
 namespace loraproof::deploy {
-std::string_view name_of(Order order) {
-  switch (order) {
-    case Order::QuantisedBase: return "A";
-    case Order::MergedThenQuantised: return "B";
-    case Order::Merged: return "C";
-    case Order::MergedIntoQuantised: return "D";
-    case Order::MergedOntoTrained: break;
-  }
-  return "E";
-}
+std::string_view name_of(Order order) { return kOrderNames[static_cast<std::size_t>(order)].name; }
 
 bool Deployment::quantises(const std::string& module) const {
   if (options_.scheme == nullptr) return false;

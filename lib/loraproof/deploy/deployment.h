@@ -11,19 +11,12 @@
 
 #include "loraproof/adapter/patch.h"
 #include "loraproof/deploy/layer_inputs.h"
+#include "loraproof/deploy/order.h"
 #include "loraproof/deploy/recorded_variant.h"
 #include "loraproof/quant/scheme.h"
 
 namespace loraproof::deploy {
 
-/// W the base's weight, D the adapter's change, Q the scheme.
-enum class Order {
-  QuantisedBase,        ///< A: Q(W), the adapter beside it in 16 bit
-  MergedThenQuantised,  ///< B: Q(W + D)
-  Merged,               ///< C: W + D rounded to the weight's type; no scheme
-  MergedIntoQuantised,  ///< D: Q(Q(W) + D)
-  MergedOntoTrained     ///< E: Q(W) + D in 16 bit, Q what the adapter was trained on
-};
 /// "A" to "E".
 [[nodiscard]] std::string_view name_of(Order order);
 

@@ -9,6 +9,7 @@
 #include "loraproof/core/error.h"
 #include "loraproof/core/file.h"
 #include "loraproof/core/json.h"
+#include "loraproof/core/json_number.h"
 #include "loraproof/io/jsonl.h"
 #include "loraproof/stats/multiple_testing.h"
 
@@ -57,7 +58,7 @@ Json to_json(const WindowRecord& window, const std::string& reference) {
           {"reference_units", window.reference_units},
           {"window_units", window.window_units},
           {"p", window.p},
-          {"sketch_z", window.sketch_z ? Json(*window.sketch_z) : Json(nullptr)},
+          {"sketch_z", number_or_null(window.sketch_z)},
           {"failed", window.failed}};
 }
 

@@ -107,16 +107,6 @@ void write_counts(WireWriter& out, const Counts& counts) {
   write_seal(out, counts.seal);
 }
 
-std::string framed(char kind, std::string_view content) {
-  WireWriter out;
-  out.raw(kMagic);
-  out.raw(std::string_view(&kind, 1));
-  out.count(kFormatVersion);
-  out.text(content);
-  out.raw(raw_sha256(out.bytes()));
-  return out.take();
-}
-
 std::string map_content(const Map& map) {
   WireWriter out;
   write_map(out, map);
@@ -133,6 +123,16 @@ std::string raw_sha256(std::string_view bytes) {
     raw += static_cast<char>(value(hex[i]) << 4 | value(hex[i + 1]));
   }
   return raw;
+}
+
+std::string framed(char kind, std::string_view content) {
+  WireWriter out;
+  out.raw(kMagic);
+  out.raw(std::string_view(&kind, 1));
+  out.count(kFormatVersion);
+  out.text(content);
+  out.raw(raw_sha256(out.bytes()));
+  return out.take();
 }
 
 Fingerprint fingerprint_of(const Map& map, std::string map_digest) {

@@ -20,6 +20,9 @@ inline constexpr std::size_t kChecksumBytes = 32;
 /// The 32 bytes of SHA-256.
 [[nodiscard]] std::string raw_sha256(std::string_view bytes);
 
+/// `content` between its head (magic, kind, version, length) and its checksum.
+[[nodiscard]] std::string framed(char kind, std::string_view content);
+
 /// With a digest of the map that is known already (a sealed profile has the digest only).
 [[nodiscard]] Fingerprint fingerprint_of(const Map& map, std::string map_digest);
 

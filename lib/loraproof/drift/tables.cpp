@@ -141,10 +141,6 @@ NgramFilter make_filter(const std::vector<std::uint64_t>& hashes, std::int32_t s
   return filter;
 }
 
-bool filter_has(const NgramFilter& filter, std::uint64_t hash) {
-  return has_all(filter, Probe(hash, filter.words.size() * 64));
-}
-
 std::int64_t count_missing(const NgramFilter& filter, std::span<const std::uint64_t> hashes) {
   // The words of some hashes are asked for before the first one is looked at.
   constexpr std::size_t kAhead = 8;

@@ -66,7 +66,6 @@ static_assert(kSketchSize == 256, "a cell is one byte");
 /// A filter of these hashes (distinct, all in the sample). Empty for none.
 [[nodiscard]] NgramFilter make_filter(const std::vector<std::uint64_t>& hashes,
                                       std::int32_t sample_bits);
-[[nodiscard]] bool filter_has(const NgramFilter& filter, std::uint64_t hash);
 /// How many of these hashes, all in the sample, it doesn't have.
 [[nodiscard]] std::int64_t count_missing(const NgramFilter& filter,
                                          std::span<const std::uint64_t> hashes);

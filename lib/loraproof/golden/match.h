@@ -41,8 +41,8 @@ class Expectation {
     return kind_ != MatchKind::Contains && kind_ != MatchKind::Regex;
   }
 
-  /// Not thread-safe on copies of one Regex expectation. A regular expression that exceeds its step
-  /// limit on this answer is an input Error.
+  /// Thread-safe, on copies too. A regular expression that exceeds its step limit on this answer is
+  /// an input Error.
   [[nodiscard]] bool met_by(std::string_view answer) const;
 
  private:

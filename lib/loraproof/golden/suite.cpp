@@ -53,6 +53,12 @@ void check_messages(const JsonObject& line) {
   }
 }
 
+std::optional<Against> against_of(std::string_view name) {
+  for (const auto& choice : kAgainstNames)
+    if (choice.name == name) return choice.value;
+  return std::nullopt;
+}
+
 template <typename Kind>
 Kind read_choice(const JsonObject& object, std::string_view key, Kind fallback,
                  std::optional<Kind> (*named)(std::string_view), const char* choices) {
@@ -165,14 +171,6 @@ void read_settings(const JsonObject& yaml, Suite& suite) {
 }
 
 }  // namespace
-
-std::optional<Against> against_of(std::string_view name) {
-  if (name == "same") return Against::Same;
-  if (name == "revision") return Against::Revision;
-  return std::nullopt;
-}
-
-std::string_view name_of(Against against) { return against == Against::Same ? "same" : "revision"; }
 
 Suite read_suite(const std::filesystem::path& path) {
   Suite suite;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "loraproof/core/json.h"
+#include "loraproof/golden/against.h"
 #include "loraproof/golden/match.h"
 
 namespace loraproof::golden {
@@ -24,14 +25,6 @@ struct GoldenPrompt {
   std::optional<Expectation> expected;  ///< what a right answer meets
   std::string slice;                    ///< group with figures, and possibly limits, of its own
 };
-
-/// Which of two questions a suite asks.
-enum class Against {
-  Same,      ///< the same adapter as recorded, possibly on another build, precision or machine
-  Revision,  ///< a new version of the adapter: does it do its task as well as the recorded one?
-};
-[[nodiscard]] std::optional<Against> against_of(std::string_view name);
-[[nodiscard]] std::string_view name_of(Against against);
 
 /// A named group of prompts with limits of its own, as {check id: {min, max, severity, min_n}}.
 struct Slice {

@@ -39,10 +39,6 @@ struct PlannedTensor {
   const quant::Scheme* base_scheme = nullptr;
 
   [[nodiscard]] bool is_touched() const { return replaced || !changes.empty(); }
-  /// Its bytes are the source's.
-  [[nodiscard]] bool is_copied() const {
-    return changes.empty() && base_scheme == nullptr && source->dtype == spec.dtype;
-  }
 };
 
 struct PlannedFile {

@@ -8,6 +8,7 @@
 
 #include "loraproof/core/error.h"
 #include "loraproof/core/json.h"
+#include "loraproof/core/json_number.h"
 #include "loraproof/core/suggest.h"
 #include "loraproof/report/numbers.h"
 #include "loraproof/report/writers/layout.h"
@@ -190,16 +191,14 @@ std::string markdown_list(const Topic& topic) {
   return out;
 }
 
-Json optional_number(std::optional<double> value) { return value ? Json(*value) : Json(nullptr); }
-
 Json to_json(const Rule& rule) {
   return {{"id", rule.id},
           {"title", rule.title},
           {"explanation", rule.explanation},
           {"severity", name_of(rule.severity)},
           {"required", rule.required},
-          {"min", optional_number(rule.limit.min)},
-          {"max", optional_number(rule.limit.max)},
+          {"min", number_or_null(rule.limit.min)},
+          {"max", number_or_null(rule.limit.max)},
           {"limit_is_derived", rule.needs_limit},
           {"min_n", rule.min_n_from.empty() ? Json(rule.min_n) : Json(rule.min_n_from)},
           {"source", rule.source}};
@@ -210,8 +209,8 @@ Json to_json(const Setting& setting) {
           {"title", setting.title},
           {"type", name_of(setting.type)},
           {"default", setting.default_value},
-          {"min", optional_number(setting.min)},
-          {"max", optional_number(setting.max)},
+          {"min", number_or_null(setting.min)},
+          {"max", number_or_null(setting.max)},
           {"choices", setting.choices}};
 }
 

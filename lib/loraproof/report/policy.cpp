@@ -257,37 +257,9 @@ std::string Policy::text(std::string_view name) const {
   return setting_value(name, SettingType::String).get<std::string>();
 }
 
-std::string Policy::to_yaml() const {
-  std::string yaml = "version: 1\nchecks:\n";
-  for (const Rule& rule : table_.rules()) {
-    const CheckPolicy policy = check(rule.id);
-    const auto min = policy.set_limit.min ? policy.set_limit.min : policy.default_limit.min;
-    const auto max = policy.set_limit.max ? policy.set_limit.max : policy.default_limit.max;
-    yaml += fmt::format("  {}:  # {}\n    severity: {}\n", rule.id, rule.title,
-                        name_of(policy.severity));
-    if (min) yaml += fmt::format("    min: {}\n", Json(*min).dump());
-    if (max) yaml += fmt::format("    max: {}\n", Json(*max).dump());
-    if (rule.needs_limit && !min && !max) yaml += "    # limit: derived from the noise floor\n";
-    const auto found = overrides_.find(rule.id);
-    const bool follows_setting =
-        !rule.min_n_from.empty() && (found == overrides_.end() || !found->second.min_n.has_value());
-    if (follows_setting) {
-      yaml += fmt::format("    # min_n: {} ({})\n", policy.min_n, rule.min_n_from);
-    } else if (policy.min_n > 0) {
-      yaml += fmt::format("    min_n: {}\n", policy.min_n);
-    }
-  }
-  yaml += "settings:\n";
-  for (const Setting& setting : table_.settings()) {
-    const Json& value = setting_value(setting.name, setting.type);
-    yaml += fmt::format("  {}: {}  # {}\n", setting.name,
-                        value.dump(-1, ' ', false, Json::error_handler_t::replace), setting.title);
-  }
-  return yaml;
-}
-
 Policy load_policy(RuleTable table, const PolicySources& sources) {
   Policy policy(std::move(table));
+  policy.apply_checks(JsonObject(sources.suite_limits, sources.suite_file, "/limits"));
   if (sources.file) policy.apply_file(*sources.file);
   for (const std::string& assignment : sources.sets) policy.apply_set(assignment);
   policy.expect_consistent();

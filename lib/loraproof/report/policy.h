@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The limits and severities in force: the rule table's defaults, then loraproof.yaml, then --set;
-// the layer applied last wins. A mistake in a layer is a usage Error (exit 2) that names the file
-// and place, or the --set argument, and the nearest known name.
+// The limits and severities in force: the rule table's defaults, then those of a golden suite, then
+// loraproof.yaml, then --set; the layer applied last wins. A mistake in a layer is a usage Error
+// (exit 2) that names the file and place, or the --set argument, and the nearest known name.
 //
 //   version: 1
 //   checks:
@@ -63,9 +63,6 @@ class Policy {
   [[nodiscard]] bool boolean(std::string_view name) const;
   [[nodiscard]] std::string text(std::string_view name) const;
 
-  /// The effective policy as a complete loraproof.yaml (--print-config).
-  [[nodiscard]] std::string to_yaml() const;
-
  private:
   struct Override {
     std::optional<Severity> severity;
@@ -84,8 +81,10 @@ class Policy {
   std::map<std::string, Json, std::less<>> values_;
 };
 
-/// Where the layers above the defaults come from.
+/// Where the layers above the defaults come from, the lowest first.
 struct PolicySources {
+  Json suite_limits = Json::object();  ///< {<id>: {min, max, severity, min_n}} of a golden suite
+  std::string suite_file;              ///< for messages about them
   std::optional<std::filesystem::path> file;
   std::vector<std::string> sets;  ///< KEY=VALUE, in the order of the command line.
 };

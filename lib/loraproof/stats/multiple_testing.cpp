@@ -39,16 +39,6 @@ std::vector<double> benjamini_hochberg_sorted(std::span<const double> p) {
   return q;
 }
 
-std::vector<double> benjamini_hochberg(std::span<const double> p) {
-  check(p);
-  const std::vector<std::size_t> order = ascending(p);
-  std::vector<double> sorted(p.size()), q(p.size());
-  for (std::size_t i = 0; i < p.size(); ++i) sorted[i] = p[order[i]];
-  sorted = benjamini_hochberg_sorted(sorted);
-  for (std::size_t i = 0; i < p.size(); ++i) q[order[i]] = sorted[i];
-  return q;
-}
-
 std::vector<double> holm(std::span<const double> p) {
   check(p);
   std::vector<double> adjusted(p.size());

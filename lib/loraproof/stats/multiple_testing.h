@@ -12,10 +12,7 @@ namespace loraproof::stats {
 
 /// Benjamini and Hochberg (1995): q[i] is the smallest false-discovery rate at which test i is a
 /// discovery. A test is one at level alpha when q[i] <= alpha. Valid for independent or positively
-/// dependent tests.
-[[nodiscard]] std::vector<double> benjamini_hochberg(std::span<const double> p);
-
-/// The same for p in ascending order: linear time.
+/// dependent tests. p in ascending order; linear time.
 [[nodiscard]] std::vector<double> benjamini_hochberg_sorted(std::span<const double> p);
 
 /// Holm (1979): adjusted p; rejecting where it is <= alpha keeps the chance of any false rejection

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/text/chat_template.h"
 
+#include <algorithm>
 #include <array>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -19,15 +21,9 @@ using jinja::Failure;
 using jinja::FailureKind;
 using jinja::Value;
 
-constexpr std::array<std::pair<const char*, std::string SpecialTokens::*>, 7> kTokenFields = {{
-    {"bos_token", &SpecialTokens::bos_token},
-    {"eos_token", &SpecialTokens::eos_token},
-    {"unk_token", &SpecialTokens::unk_token},
-    {"sep_token", &SpecialTokens::sep_token},
-    {"pad_token", &SpecialTokens::pad_token},
-    {"cls_token", &SpecialTokens::cls_token},
-    {"mask_token", &SpecialTokens::mask_token},
-}};
+// SPECIAL_TOKENS_ATTRIBUTES of transformers' tokenization_utils_base.py.
+constexpr std::array<std::string_view, 7> kStandardTokens = {
+    "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
 
 /// A template chooses its names and messages; the report should not suffer from their length.
 constexpr std::size_t kMaxMessage = 1000;
@@ -119,21 +115,26 @@ std::vector<std::pair<std::string, Value>> make_context(const Json& messages,
   context.emplace_back("tools", prepare_objects(options.tools, "tools"));
   context.emplace_back("documents", prepare_objects(options.documents, "documents"));
   context.emplace_back("add_generation_prompt", Value::boolean(options.add_generation_prompt));
+  const std::size_t reserved = context.size();
+  const auto is_reserved = [&](const std::string& name) {
+    return std::any_of(context.begin(), context.begin() + static_cast<std::ptrdiff_t>(reserved),
+                       [&](const auto& variable) { return variable.first == name; });
+  };
   if (!options.extra.is_null()) {
     const JsonObject extra(options.extra, "", "/extra");
-    const std::size_t reserved = context.size();
     for (const auto& [key, value] : extra.json().items()) {
-      for (std::size_t i = 0; i < reserved; ++i) {
-        if (context[i].first == key) {
-          throw extra.error(key, "a template variable is given twice");
-        }
-      }
+      if (is_reserved(key)) throw extra.error(key, "a template variable is given twice");
       context.emplace_back(key, Value::from_json(value));
     }
   }
   // Last, because the first of two equal names is found: extra variables override tokens.
-  for (const auto& [name, field] : kTokenFields) {
-    if (!(options.*field).empty()) context.emplace_back(name, Value::string(options.*field));
+  for (const auto& [name, token] : options.special_tokens.by_name) {
+    if (is_reserved(name)) {
+      throw input_error({.message = "a special token has the name of a template variable",
+                         .found = name,
+                         .hint = "give the token another name in tokenizer_config.json"});
+    }
+    context.emplace_back(name, Value::string(token));
   }
   return context;
 }
@@ -146,23 +147,81 @@ std::string token_text(const Json& value, const JsonObject& parent, const char* 
                      brief(value));
 }
 
+using Names = std::map<std::string, std::string>;
+
+// The standard tokens that `object` names; null takes a token away.
+void read_standard(const JsonObject& object, Names& tokens) {
+  for (const std::string_view name : kStandardTokens) {
+    const std::string key(name);
+    const auto it = object.json().find(key);
+    if (it == object.json().end()) continue;
+    tokens.erase(key);
+    if (!it->is_null()) tokens[key] = token_text(*it, object, key.c_str());
+  }
+}
+
+// Keys of the model's own that end in _token. In the config an object is a token only where it says
+// so ("__type"); in the map file each is one.
+Names read_own(const JsonObject& object, bool is_map_file) {
+  Names own;
+  for (const auto& [key, value] : object.json().items()) {
+    if (!key.ends_with("_token") || std::ranges::count(kStandardTokens, key) > 0) continue;
+    const bool token_object =
+        value.is_object() && (is_map_file || value.value("__type", Json()) == "AddedToken");
+    if (value.is_string() || token_object) own[key] = token_text(value, object, key.c_str());
+  }
+  return own;
+}
+
+// A table {name: token} at `key`; a list there holds tokens without a name.
+Names read_table(const JsonObject& object, const char* key) {
+  Names table;
+  const Json* value = object.find(key);
+  if (value == nullptr || value->is_null() || value->is_array()) return table;
+  if (!value->is_object())
+    throw object.error(key, "extra special tokens are neither a list nor a table", "",
+                       brief(*value));
+  const JsonObject entries(*value, object.file(), object.pointer_to(key));
+  for (const auto& [name, token] : value->items())
+    table[name] = token_text(token, entries, name.c_str());
+  return table;
+}
+
+void put(const Names& from, Names& into) {
+  for (const auto& [name, token] : from) into[name] = token;
+}
+
 }  // namespace
 
+// In the order in which from_pretrained and __init__ of tokenization_utils_base.py lay one over the
+// other (transformers 5.23).
 SpecialTokens SpecialTokens::from_folder(const fs::path& folder) {
-  SpecialTokens out;
-  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
-    const fs::path path = folder / name;
-    if (!fs::exists(path)) continue;
-    const Json json = read_json_file(path);
-    const JsonObject object(json, path.string());
-    for (const auto& [key, field] : kTokenFields) {
-      const auto it = json.find(key);
-      if (it == json.end()) continue;
-      out.*field = it->is_null() ? "" : token_text(*it, object, key);
-    }
-    // As transformers: the map file is legacy, read only where the config has no token table.
-    if (object.has("added_tokens_decoder")) break;
+  Names standard, own, tables;
+  const fs::path config = folder / "tokenizer_config.json";
+  bool with_map_file = true;
+  if (fs::exists(config)) {
+    const Json json = read_json_file(config);
+    const JsonObject object(json, config.string());
+    read_standard(object, standard);
+    tables = read_own(object, false);
+    const Json* extra = object.find("extra_special_tokens");
+    const bool no_extra = extra == nullptr || extra->empty();
+    put(read_table(object, no_extra ? "additional_special_tokens" : "extra_special_tokens"),
+        tables);
+    if (tables.empty()) tables = read_table(object, "model_specific_special_tokens");
+    // The map file is legacy, read only where the config has no table of added tokens.
+    with_map_file = !object.has("added_tokens_decoder");
   }
+  const fs::path map_file = folder / "special_tokens_map.json";
+  if (with_map_file && fs::exists(map_file)) {
+    const Json json = read_json_file(map_file);
+    const JsonObject object(json, map_file.string());
+    read_standard(object, standard);
+    own = read_own(object, true);
+    put(read_table(object, "extra_special_tokens"), tables);
+  }
+  SpecialTokens out;
+  for (const Names& names : {standard, own, tables}) put(names, out.by_name);
   return out;
 }
 

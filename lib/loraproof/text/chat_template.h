@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,13 +15,15 @@
 
 namespace loraproof::text {
 
-/// The named special tokens of a tokenizer; empty where there is none (undefined in a template).
+/// The named special tokens of a tokenizer, as transformers' special_tokens_map: what a template
+/// finds under these names. A name that is missing is undefined in a template.
 struct SpecialTokens {
-  std::string bos_token, eos_token, unk_token, sep_token, pad_token, cls_token, mask_token;
+  std::map<std::string, std::string> by_name;  ///< {"bos_token": "<s>", "image_token": "<image>"}
 
-  /// From tokenizer_config.json (a string, or an object with "content"), and for tokens it does not
-  /// name from special_tokens_map.json. Missing files give no tokens; malformed ones an input
-  /// Error.
+  /// From tokenizer_config.json: bos, eos, unk, sep, pad, cls and mask (a string, or an object with
+  /// "content"), every further key that ends in _token, and an object extra_special_tokens. Where
+  /// the config has no added_tokens_decoder, special_tokens_map.json is read over it. Missing files
+  /// give no tokens; malformed ones an input Error.
   [[nodiscard]] static SpecialTokens from_folder(const std::filesystem::path& folder);
 };
 
@@ -39,9 +42,9 @@ class ChatTemplate {
   /// True when the text depends on the date (strftime_now): two days give two texts.
   [[nodiscard]] bool uses_clock() const;
 
-  /// What apply_chat_template takes beside the messages. The base's tokens become variables:
-  /// `static_cast<SpecialTokens&>(options) = SpecialTokens::from_folder(dir)`.
-  struct Options : SpecialTokens {
+  /// What apply_chat_template takes beside the messages.
+  struct Options {
+    SpecialTokens special_tokens;  ///< Variables of the template; those of `extra` come first.
     bool add_generation_prompt = true;
     Json tools;      ///< Array of JSON schemas, or null.
     Json documents;  ///< Array of objects, or null.

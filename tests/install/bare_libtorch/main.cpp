@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/Version.h>
-
 #include <cstdio>
 
 int main() {

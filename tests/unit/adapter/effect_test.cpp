@@ -5,6 +5,7 @@
 
 #include <ATen/ATen.h>
 #include <cmath>
+#include <map>
 #include <string>
 
 #include "loraproof/adapter/landing.h"
@@ -165,33 +166,20 @@ TEST_CASE("a replaced weight has no delta, and no modules have no coefficient") 
   CHECK(std::isnan(sums.merged_coefficient_sigma()));
 }
 
-TEST_CASE("an implausible scale is a note with the other convention's value") {
+TEST_CASE("the scale's summary has the median, the largest module and the other convention") {
   const at::Tensor weight = at::ones({4, 4});
-  const auto summary_of = [&](double scale, bool use_rslora) {
-    const adapter::PatchSet patches = {{"m", patch_of(at::ones({4, 4}), at::ones({4, 4}), scale)}};
-    EffectSums sums;
-    sums.add("m", patches.at("m"), weight, BaseModule::Kind::Linear);
-    return adapter::summarise_scale(sums, patches, use_rslora);
-  };
-  const auto healthy = summary_of(0.01, false);  // ‖D‖/‖W‖ = 4·scale
-  CHECK(healthy.median_ratio == Approx(0.04));
-  CHECK(healthy.other_median_ratio == Approx(0.08));
-  CHECK(adapter::find_implausible_scale(healthy, false).empty());
-  const auto high = summary_of(0.1, true);
-  CHECK(high.other_median_ratio == Approx(0.2));
-  const auto findings = adapter::find_implausible_scale(high, true);
-  REQUIRE(findings.size() == 1);
-  CHECK(findings[0].id == "effect.scale");
-  CHECK_FALSE(findings[0].fail);
-  CHECK(findings[0].hint.find("alpha/r the median would be 0.2") != std::string::npos);
-  CHECK(adapter::find_implausible_scale({}, true).empty());
-  adapter::ScaleSummary one;
-  one.modules = 9;
-  one.median_ratio = 0.05;
-  one.max_ratio = 3.0;
-  one.max_module = "model.layers.0.mlp.up_proj";
-  const auto single = adapter::find_implausible_scale(one, false);
-  REQUIRE(single.size() == 1);
-  CHECK(single[0].subject == one.max_module);
-  CHECK(single[0].hint.find("alpha_pattern") != std::string::npos);
+  adapter::PatchSet patches;
+  EffectSums sums;
+  const std::map<std::string, double> scales = {{"a", 0.01}, {"b", 0.9}, {"c", 0.02}, {"d", 0.1}};
+  for (const auto& [name, scale] : scales) {
+    patches[name] = patch_of(at::ones({4, 4}), at::ones({4, 4}), scale);  // ‖D‖/‖W‖ = 4·scale
+    sums.add(name, patches.at(name), weight, BaseModule::Kind::Linear);
+  }
+  const auto plain = adapter::summarise_scale(sums, patches, false);
+  CHECK(plain.modules == 4);
+  CHECK(plain.median_ratio == Approx(0.24));  // between 0.08 and 0.4
+  CHECK(plain.max_ratio == Approx(3.6));
+  CHECK(plain.max_module == "b");
+  CHECK(plain.other_median_ratio == Approx(0.48));  // times the square root of the rank
+  CHECK(adapter::summarise_scale(sums, patches, true).other_median_ratio == Approx(0.12));
 }

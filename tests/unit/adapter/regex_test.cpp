@@ -2,6 +2,11 @@
 // What Python's re does with the same patterns is tested in target_match_test.cpp.
 #include "loraproof/adapter/regex.h"
 
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
 #include "support/catch.h"
 #include "unit/adapter/support.h"
 
@@ -46,6 +51,22 @@ TEST_CASE("match_group gives the named group") {
   CHECK(layer.match_group("model.layers.12.mlp", "idx") == "12");
   CHECK_FALSE(layer.match_group("lm_head", "idx"));
   CHECK(regex("a(?P<b>b)?").match_group("a", "b") == "");
+}
+
+TEST_CASE("one pattern answers several threads, each from its own text") {
+  const PythonRegex layer = regex(".*?\\.[^.]*\\.(?P<idx>\\d+)\\.");
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (int id = 0; id < 4; ++id) {
+    threads.emplace_back([&layer, id, &wrong] {
+      const std::string number(static_cast<std::size_t>(id + 1), static_cast<char>('1' + id));
+      const std::string text = "model.layers." + number + ".mlp";
+      for (int i = 0; i < 5000; ++i)
+        if (layer.match_group(text, "idx") != number) ++wrong;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("the dollar sign matches before a last newline in match, as in Python") {

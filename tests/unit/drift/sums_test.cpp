@@ -54,7 +54,7 @@ TEST_CASE("sums of products are exact for the largest entries", "[drift]") {
   }
 }
 
-TEST_CASE("counting what a filter lacks is asking for each", "[drift]") {
+TEST_CASE("counting what a filter lacks is asking for each alone", "[drift]") {
   std::mt19937_64 random(3);
   std::vector<std::uint64_t> known(1000), asked;
   for (std::uint64_t& hash : known) hash = random() << 4;
@@ -62,8 +62,11 @@ TEST_CASE("counting what a filter lacks is asking for each", "[drift]") {
   for (std::size_t i = 0; i < 333; ++i) {
     asked.push_back(i % 2 == 0 ? known[i] : random() << 4);
     std::int64_t missing = 0;
-    for (const std::uint64_t hash : asked) missing += filter_has(filter, hash) ? 0 : 1;
+    for (const std::uint64_t& hash : asked) missing += count_missing(filter, {&hash, 1});
     CHECK(count_missing(filter, asked) == missing);
   }
   CHECK(count_missing(filter, known) == 0);
+  // Half of what was asked for is not in it; hardly any of that may look as if it were.
+  CHECK(count_missing(filter, asked) > 150);
+  CHECK(count_missing(filter, asked) <= 166);
 }

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/golden/match.h"
 
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
 #include "loraproof/core/error.h"
 #include "loraproof/core/json.h"
 #include "support/catch.h"
@@ -72,6 +77,26 @@ TEST_CASE("an expectation that can't be met by anything is refused when it is re
   CHECK(complaint(MatchKind::Json, "{").find("not one JSON document") != std::string::npos);
   CHECK(complaint(MatchKind::Json, "{").find("/expected") != std::string::npos);
   CHECK(complaint(MatchKind::Regex, "(").find("does not compile") != std::string::npos);
+}
+
+// What PCRE2 writes during a match was shared by copies once: answers came out wrong, or it
+// crashed.
+TEST_CASE("copies of a regex expectation answer from several threads at once") {
+  const Expectation expectation(MatchKind::Regex, "^(?:(a+)(b*))+c$", "prompts.jsonl", "/expected");
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (int id = 0; id < 4; ++id) {
+    threads.emplace_back([copy = expectation, id, &wrong] {
+      std::string right;  // of another length in each thread
+      for (int i = 0; i < 60 * (id + 1); ++i) right += "ab";
+      for (int i = 0; i < 500; ++i) {
+        if (!copy.met_by(right + "c")) ++wrong;
+        if (copy.met_by("b" + right)) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("a pattern that backtracks without end is an error, not a hang") {

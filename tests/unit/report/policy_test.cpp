@@ -49,21 +49,29 @@ TEST_CASE("a fresh policy is the table's defaults") {
   CHECK(policy.text("t.mode") == "same");
 }
 
-TEST_CASE("file wins over defaults and --set over the file") {
+TEST_CASE("a suite wins over defaults, the file over the suite and --set over the file") {
   const loraproof::test::TempDir folder;
   const auto file = folder.write("loraproof.yaml",
                                  "version: 1\n"
                                  "checks:\n"
                                  "  t.low: {max: 0.4, severity: warn}\n"
                                  "  t.range: {min_n: 3}\n"
+                                 "  t.derived: {max: 0.2}\n"
                                  "settings:\n"
                                  "  t.factor: 7.5\n"
                                  "  t.flag: true\n");
   const Policy policy = load_policy(
       test::table(),
-      {.file = file,
+      {.suite_limits = {{"t.low", {{"max", 0.45}, {"min", 0.1}}},
+                        {"t.derived", {{"max", 0.7}}},
+                        {"t.free", {{"severity", "info"}}}},
+       .suite_file = "suite.yaml",
+       .file = file,
        .sets = {"t.low.max=0.2", "t.factor=9", "t.mode=revision", "t.name=12", "t.low.max=0.3"}});
   CHECK(policy.check("t.low").set_limit.max == 0.3);  // the last --set wins
+  CHECK(policy.check("t.low").set_limit.min == 0.1);  // the suite's
+  CHECK(policy.check("t.derived").set_limit.max == 0.2);
+  CHECK(policy.check("t.free").severity == Severity::Info);
   CHECK(policy.check("t.low").severity == Severity::Warn);
   CHECK(policy.check("t.range").min_n == 3);
   CHECK(policy.check("t.range").severity == Severity::Warn);
@@ -119,6 +127,18 @@ TEST_CASE("a --set argument refuses values of the wrong type") {
   CHECK(set_message("t.mode=other") ==
         "--set t.mode=other: bad value for 't.mode': expected one of same, revision, found "
         "\"other\"");
+}
+
+TEST_CASE("a wrong limit of a suite names file, place and nearest name") {
+  const auto load = [](const Json& limits) {
+    return usage_message([&] {
+      (void)load_policy(test::table(), {.suite_limits = limits, .suite_file = "suite.yaml"});
+    });
+  };
+  CHECK(load({{"t.lwo", {{"max", 1}}}}) ==
+        "suite.yaml: /limits/t.lwo: unknown check 't.lwo'; did you mean 't.low'?");
+  CHECK(load({{"t.low", {{"min", 0.6}}}}).find("the limits exclude every value") !=
+        std::string::npos);
 }
 
 TEST_CASE("a wrong policy file names file, place and nearest name") {
@@ -183,34 +203,6 @@ TEST_CASE("limits that exclude every value are refused once all layers are in") 
         "t.low: the limits exclude every value: expected min at most max, found min 0.6 and max "
         "0.5");
   CHECK(load({"t.low.min=0.6", "t.low.max=0.9"}) == "no error");
-}
-
-TEST_CASE("the printed policy is a policy file with the same effect") {
-  Policy policy = fresh();
-  for (const char* set :
-       {"t.low.max=0.1", "t.low.severity=warn", "t.range.min_n=7", "t.derived.max=1e-7",
-        "t.min_count=3", "t.mode=revision", "t.name=a \"b\": #c", "t.factor=2.5"}) {
-    policy.apply_set(set);
-  }
-  Policy again = fresh();
-  again.apply_yaml(policy.to_yaml(), "printed");
-  for (const Rule& rule : policy.table().rules()) {
-    const CheckPolicy a = policy.check(rule.id);
-    const CheckPolicy b = again.check(rule.id);
-    INFO(rule.id);
-    CHECK(a.severity == b.severity);
-    CHECK(a.min_n == b.min_n);
-    CHECK((a.set_limit.min ? a.set_limit.min : a.default_limit.min) ==
-          (b.set_limit.min ? b.set_limit.min : b.default_limit.min));
-    CHECK((a.set_limit.max ? a.set_limit.max : a.default_limit.max) ==
-          (b.set_limit.max ? b.set_limit.max : b.default_limit.max));
-  }
-  CHECK(again.text("t.name") == "a \"b\": #c");
-  CHECK(again.number("t.factor") == 2.5);
-  CHECK(again.check("t.derived").set_limit.max == 1e-7);
-  CHECK(policy.to_yaml().find("  t.low:  # low\n    severity: warn\n    max: 0.1\n") !=
-        std::string::npos);
-  CHECK(again.to_yaml() == policy.to_yaml());
 }
 
 TEST_CASE("asking for an unknown check or setting is our mistake") {

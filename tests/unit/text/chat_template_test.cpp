@@ -2,6 +2,7 @@
 #include "loraproof/text/chat_template.h"
 
 #include <cstdlib>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,10 +29,7 @@ ChatTemplate::Options options_from(const Json& json) {
   if (json.contains("documents")) options.documents = json["documents"];
   if (json.contains("extra")) options.extra = json["extra"];
   if (json.contains("tokens")) {
-    options.bos_token = json["tokens"].value("bos_token", "");
-    options.eos_token = json["tokens"].value("eos_token", "");
-    options.unk_token = json["tokens"].value("unk_token", "");
-    options.pad_token = json["tokens"].value("pad_token", "");
+    json["tokens"].get_to(options.special_tokens.by_name);
   }
   return options;
 }
@@ -306,30 +304,56 @@ TEST_CASE("a template's file is found as transformers finds it") {
             "tokenizer_config.json (chat_template): line 2"));
 }
 
-TEST_CASE("special tokens are strings or objects, and the map file is legacy") {
-  const TempDir dir;
-  dir.write("special_tokens_map.json", R"({"bos_token": "<b>", "pad_token": {"content": "<p>"}})");
-  CHECK(SpecialTokens::from_folder(dir.path()).bos_token == "<b>");
-  dir.write("tokenizer_config.json",
-            R"({"bos_token": "<x>", "eos_token": {"content": "<e>"}, "unk_token": null})");
-  auto tokens = SpecialTokens::from_folder(dir.path());
-  CHECK(tokens.bos_token == "<b>");
-  CHECK(tokens.eos_token == "<e>");
-  CHECK(tokens.pad_token == "<p>");
-  CHECK(tokens.unk_token.empty());
-  dir.write("tokenizer_config.json", R"({"bos_token": "<x>", "added_tokens_decoder": {}})");
-  tokens = SpecialTokens::from_folder(dir.path());
-  CHECK(tokens.bos_token == "<x>");
-  CHECK(tokens.pad_token.empty());
-  dir.write("tokenizer_config.json", R"({"bos_token": 5, "added_tokens_decoder": {}})");
-  std::string error;
-  try {
-    (void)SpecialTokens::from_folder(dir.path());
-  } catch (const Error& e) {
-    error = e.what();
+TEST_CASE("special tokens are those of transformers' special_tokens_map") {
+  const Json values = golden()["special_tokens"];
+  REQUIRE(values["cases"].size() >= 15);
+  for (const Json& entry : values["cases"]) {
+    INFO(entry["name"]);
+    const TempDir dir;
+    for (const auto& [file, content] : entry["files"].items()) dir.write(file, content.dump());
+    const SpecialTokens tokens = SpecialTokens::from_folder(dir.path());
+    std::map<std::string, std::string> expected;
+    entry["special_tokens_map"].get_to(expected);
+    CHECK(tokens.by_name == expected);
+    ChatTemplate::Options options;
+    options.special_tokens = tokens;
+    const auto text =
+        ChatTemplate::from_source(values["template"], "t").render(values["messages"], options);
+    CHECK(text == entry["text"]);
   }
-  CHECK(has(error, "/bos_token"));
-  CHECK(has(error, "a special token is neither a string nor an object"));
+}
+
+TEST_CASE("special tokens may be objects without a type, and malformed ones are refused") {
+  const TempDir dir;
+  const auto names = [&](const char* config) {
+    dir.write("tokenizer_config.json", config);
+    return SpecialTokens::from_folder(dir.path()).by_name;
+  };
+  // As transformers 4 wrote them; transformers 5 refuses the file.
+  CHECK(names(R"({"bos_token": {"content": "<b>"}})").at("bos_token") == "<b>");
+  const auto error = [&](const char* config) {
+    try {
+      (void)names(config);
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  const char* const wrong = "a special token is neither a string nor an object";
+  CHECK(has(error(R"({"bos_token": 5})"), std::string("/bos_token: ") + wrong));
+  CHECK(has(error(R"({"extra_special_tokens": {"image_token": 5}})"),
+            std::string("/extra_special_tokens/image_token: ") + wrong));
+  CHECK(has(error(R"({"extra_special_tokens": "<a>"})"),
+            "extra special tokens are neither a list nor a table"));
+
+  ChatTemplate::Options options;
+  options.special_tokens.by_name = {{"tools", "<tools>"}};
+  try {
+    (void)ChatTemplate::from_source("{{ tools }}", "t").render(kUser, options);
+    FAIL("a token took the place of the tools");
+  } catch (const Error& e) {
+    CHECK(has(e.what(), "a special token has the name of a template variable"));
+  }
 }
 
 TEST_CASE("a template that prints the date says so") {

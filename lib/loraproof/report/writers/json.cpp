@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loraproof/report/writers/json.h"
 
-#include <cmath>
 #include <optional>
 #include <string>
 
 #include "loraproof/core/json.h"
+#include "loraproof/core/json_number.h"
 
 namespace loraproof::report {
 namespace {
-
-Json number_or_null(std::optional<double> value) {
-  return value && std::isfinite(*value) ? Json(*value) : Json(nullptr);
-}
 
 Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
