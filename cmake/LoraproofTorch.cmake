@@ -26,20 +26,15 @@ file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/fmt_first")
 file(CREATE_LINK "${LORAPROOF_FMT_INCLUDE}/fmt" "${PROJECT_BINARY_DIR}/fmt_first/fmt" SYMBOLIC)
 target_include_directories(loraproof_torch BEFORE INTERFACE "$<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/fmt_first>")
 
-# libtorch's parallel loops are templates in its headers, and serial in a file compiled without OpenMP. Files with
-# loops of their own name themselves (loraproof_parallel_source); the rest is compiled as the precompiled header is.
+# libtorch's parallel loops are templates in its headers, and serial in a file compiled without OpenMP. The precompiled header
+# is made with the same flags, so every file with libtorch has them.
 find_package(OpenMP QUIET COMPONENTS CXX)
 if(OpenMP_CXX_FOUND)
+  target_compile_options(loraproof_torch INTERFACE "$<BUILD_INTERFACE:${OpenMP_CXX_FLAGS}>")
   target_link_libraries(loraproof_torch INTERFACE "$<BUILD_INTERFACE:${OpenMP_CXX_LIBRARIES}>")
 else()
   message(STATUS "OpenMP was not found: BF16 products without instructions of their own run on one thread")
 endif()
-function(loraproof_parallel_source file)
-  if(OpenMP_CXX_FOUND)
-    set_source_files_properties("${file}" PROPERTIES
-      COMPILE_OPTIONS "${OpenMP_CXX_FLAGS}" SKIP_PRECOMPILE_HEADERS ON)
-  endif()
-endfunction()
 
 # Static libraries with PIC unset, so that executables can reuse the same precompiled header.
 add_library(loraproof_torch_pch STATIC "${PROJECT_SOURCE_DIR}/cmake/torch_pch.cpp")
