@@ -34,8 +34,8 @@ OracleResult compare(const std::string& adapter, const at::Tensor& hidden,
     result.worst = share <= result.worst ? result.worst : share;
     const at::Tensor generated = tensor::tensor_of(*values.find("generated." + name));
     const auto* ids = generated.const_data_ptr<std::int32_t>();
-    result.same_text = result.same_text &&
-                       answers[i] == std::vector<std::int32_t>(ids, ids + generated.numel());
+    result.same_text =
+        result.same_text && answers[i] == std::vector<std::int32_t>(ids, ids + generated.numel());
     row += length;
   }
   return result;

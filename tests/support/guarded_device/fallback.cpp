@@ -23,7 +23,8 @@ bool without_device_check(const std::string& name) {
   static const std::set<std::string, std::less<>> names = [] {
     std::set<std::string, std::less<>> read;
     std::ifstream file(LORAPROOF_SOURCE_DIR "/golden/values/operators_without_device_check.txt");
-    TORCH_CHECK(file.good(), "guarded: golden/values/operators_without_device_check.txt is missing");
+    TORCH_CHECK(file.good(),
+                "guarded: golden/values/operators_without_device_check.txt is missing");
     for (std::string line; std::getline(file, line);)
       if (!line.empty() && line.front() != '#') read.insert("aten::" + line);
     return read;
@@ -43,7 +44,8 @@ bool is_written(const c10::Argument& argument) {
 class HostCall {
  public:
   explicit HostCall(const c10::OperatorHandle& op)
-      : name_(c10::toString(op.schema().operator_name())), any_device_(without_device_check(name_)) {}
+      : name_(c10::toString(op.schema().operator_name())),
+        any_device_(without_device_check(name_)) {}
 
   c10::IValue to_host(const c10::IValue& value, const c10::Argument& argument) {
     const bool written = is_written(argument);
@@ -115,19 +117,19 @@ class HostCall {
       return tensor;
     }
     TORCH_CHECK(tensor.is_privateuseone(), "guarded: a tensor on ", tensor.device());
-    const auto known = std::ranges::find_if(
-        pairs_, [&](const Pair& pair) { return pair.device.is_same(tensor); });
+    const auto known =
+        std::ranges::find_if(pairs_, [&](const Pair& pair) { return pair.device.is_same(tensor); });
     if (known != pairs_.end()) {
       known->written = known->written || written;
       return known->host;
     }
     // An empty result is one that the kernel gives its size.
     const bool resizable = written && tensor.numel() == 0;
-    pairs_.push_back({tensor,
-                      resizable ? at::empty({0}, at::TensorOptions(tensor.scalar_type()))
-                                      .resize_(tensor.sizes())
-                                : host_view(tensor),
-                      written});
+    pairs_.push_back(
+        {tensor,
+         resizable ? at::empty({0}, at::TensorOptions(tensor.scalar_type())).resize_(tensor.sizes())
+                   : host_view(tensor),
+         written});
     return pairs_.back().host;
   }
 

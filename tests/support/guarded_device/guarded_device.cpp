@@ -42,8 +42,8 @@ at::Tensor empty(c10::IntArrayRef size, std::optional<c10::ScalarType> type,
                  std::optional<c10::Layout>, std::optional<c10::Device>, std::optional<bool> pinned,
                  std::optional<c10::MemoryFormat> format) {
   TORCH_CHECK(!pinned.value_or(false), "Only dense CPU tensors can be pinned");
-  return at::detail::empty_generic(size, guarded_allocator(), kKeys,
-                                   c10::dtype_or_default(type), format);
+  return at::detail::empty_generic(size, guarded_allocator(), kKeys, c10::dtype_or_default(type),
+                                   format);
 }
 
 at::Tensor empty_strided(c10::IntArrayRef size, c10::IntArrayRef stride,

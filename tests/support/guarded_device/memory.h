@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory of the guarded device. Each block has two ranges of addresses of the same size: the
-// device's, which tensors show and which nothing may touch, and the host's, where operators compute.
+// device's, which tensors show and which nothing may touch, and the host's, where operators
+// compute.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The engine on the guarded device against what transformers and PEFT computed on the CPU, as
 // tests/gpu does on CUDA.
-#include "support/engine_oracle.h"
-
 #include <ATen/ATen.h>
 
 #include "loraproof/engine/device_copy.h"
 #include "support/catch.h"
+#include "support/engine_oracle.h"
 #include "support/guarded_device/guarded_device.h"
 
 using namespace loraproof;

@@ -120,10 +120,15 @@ TEST_CASE("what CUDA takes of the CPU is taken: one scalar, indices, copies") {
 
 TEST_CASE("views share memory, results don't, and results keep their strides") {
   const at::Tensor there = on_device(numbers({4, 6}));
-  const at::Tensor views[] = {there.t(),          there.view({6, 4}),
-                              there.narrow(1, 2, 3), there.unsqueeze(0).transpose(0, 2),
-                              there.expand({2, 4, 6}), there.slice(0, 1, 4, 2),
-                              there.unfold(1, 2, 2), there.diagonal(), there.detach()};
+  const at::Tensor views[] = {there.t(),
+                              there.view({6, 4}),
+                              there.narrow(1, 2, 3),
+                              there.unsqueeze(0).transpose(0, 2),
+                              there.expand({2, 4, 6}),
+                              there.slice(0, 1, 4, 2),
+                              there.unfold(1, 2, 2),
+                              there.diagonal(),
+                              there.detach()};
   for (const at::Tensor& view : views) {
     CHECK(view.is_alias_of(there));
     CHECK(view.device() == guarded_device());
