@@ -38,6 +38,11 @@ def shown(value):
     return "–" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
+def limit_text(check):
+    limit = check.get("limit") or {}
+    return ", ".join(sign + shown(limit[key]) for key, sign in (("min", "≥ "), ("max", "≤ ")) if limit.get(key) is not None) or "–"
+
+
 class Facts:
     def __init__(self, path):
         self.all = [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
@@ -77,7 +82,7 @@ def checks_of(found):
 def parity(facts):
     lines = []
     for engine in facts.of("engine"):
-        lines.append(f"Engine against transformers and PEFT (`engine_gpu_test`): {engine['summary']}.")
+        lines.append(f"Engine against transformers and PEFT (`engine_gpu_test`): {engine['summary'] or 'it did not run'}.")
     rows = []
     for found in facts.all:
         if found.get("kind") != "validate" or found["name"] in ("speed", "memory"):
@@ -97,7 +102,7 @@ def parity(facts):
         rows = []
         for i in ids:
             values = [shown(sides[d].get(i, {}).get("value")) for d in devices]
-            rows.append([f"`{i}`", *values, shown((sides[devices[0]][i]["limit"] or {}).get("max"))])
+            rows.append([f"`{i}`", *values, limit_text(sides[devices[0]][i])])
         lines.append(f"Figures of {name}, whose reference a CPU recorded:")
         lines.append(table(["check", *devices, "limit"], rows))
     return "\n\n".join(lines) or "Not run."
