@@ -109,14 +109,14 @@ def parity(facts):
 
 
 def memory(facts):
-    plans = {f["options"]: f["report"] for f in facts.of("plan")}
+    plans = {f["memory"]: f["report"] for f in facts.of("plan")}
     rows = []
     for found in facts.of("validate", name="memory"):
-        plan = (plans.get(found["options"]) or {}).get("run") or {}
+        plan = ((plans.get(found["options"].removeprefix("--inconclusive pass").strip()) or {}).get("metrics") or {}).get("plan") or {}
         run = run_of(found)
         gpu = f"{found['gpu_mib']} MiB" if found.get("gpu_mib") else "–"
         held = plan.get("weights_bytes_held")
-        rows.append((found["options"] or "–", plan.get("weights", "–"), mib(held) if held is not None else "–", gpu,
+        rows.append((found["options"].removeprefix("--inconclusive pass").strip() or "–", plan.get("weights", "–"), mib(held) if held is not None else "–", gpu,
                      mib(run["peak_rss_bytes"]) if run else "–", f"{run['seconds']:.2f} s" if run else "–"))
     if not rows:
         return "Not run."
