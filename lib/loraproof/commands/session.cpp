@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/detail/PrivateUse1HooksInterface.h>
 #include <algorithm>
 #include <charconv>
 #include <fmt/format.h>
@@ -40,6 +41,8 @@ at::Device parse_device(const std::string& name) {
   const bool has_cuda = at::hasCUDA();
   if (name == "cpu") return at::kCPU;
   if (name == "auto") return has_cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  if (at::isPrivateUse1HooksRegistered() && name == c10::get_privateuse1_backend())
+    return {at::kPrivateUse1, 0};
   int index = 0;
   const bool indexed = name.starts_with("cuda:");
   if (indexed) {

@@ -37,8 +37,9 @@ struct Session {
 [[nodiscard]] Session open_session(const std::string& base,
                                    const std::vector<std::string>& adapters);
 
-/// at::kCPU or a CUDA device; "auto" takes CUDA where it is there. Throws a usage Error for a
-/// device that is not, or an unknown name.
+/// at::kCPU or a CUDA device; "auto" takes CUDA where it is there. Whoever links the library can
+/// register a device of their own with libtorch (PrivateUse1): then its name there is taken, too.
+/// Throws a usage Error for a device that is not, or an unknown name.
 [[nodiscard]] at::Device parse_device(const std::string& name);
 /// at::kBFloat16 or at::kFloat.
 [[nodiscard]] at::ScalarType scalar_type_of(Compute compute);
