@@ -27,7 +27,7 @@ const std::string kRoot = LORAPROOF_SOURCE_DIR;
 const std::string kDemo = kRoot + "/examples/demo-model";
 const std::string kSuite = kRoot + "/golden/suites/demo";
 
-commands::EngineOptions on_device(const std::string& compute = "bf16") {
+commands::EngineOptions on_device(commands::Compute compute = commands::Compute::Bf16) {
   (void)test::guarded_device();
   return {.device = test::kGuardedName, .compute = compute};
 }
@@ -86,7 +86,7 @@ struct Sides {
     options.base = kDemo + "/base";
     options.adapter = kDemo + "/adapter";
     options.golden = suite.path();
-    options.engine = on_device("fp32");
+    options.engine = on_device(commands::Compute::Fp32);
     there = run(commands::quantcheck, options);
     options.engine.device = "cpu";
     here = run(commands::quantcheck, options);
@@ -121,12 +121,13 @@ TEST_CASE("a device that was registered with libtorch has its name there, and no
 
 TEST_CASE("validate on a device passes what the CPU recorded, resident and streamed") {
   struct Case {
-    const char* compute;
+    commands::Compute compute;
     std::optional<std::uint64_t> memory;
   };
   // A layer has 0.4 MB in BF16: all of it, two layers in flight, one layer at a time.
-  for (const Case& c : {Case{"bf16", {}}, Case{"bf16", 1'000'000}, Case{"fp32", 100'000}}) {
-    INFO(c.compute << " " << c.memory.value_or(0));
+  for (const Case& c : {Case{commands::Compute::Bf16, {}}, Case{commands::Compute::Bf16, 1'000'000},
+                        Case{commands::Compute::Fp32, 100'000}}) {
+    INFO(choice_name(commands::kComputeNames, c.compute) << " " << c.memory.value_or(0));
     commands::ValidateOptions options = demo();
     options.engine = on_device(c.compute);
     options.engine.memory_bytes = c.memory;
@@ -169,7 +170,7 @@ TEST_CASE("merge --golden on a device writes a right merge and no other") {
                                  .adapters = {kDemo + "/adapter"},
                                  .out = folder.path() / "right",
                                  .golden = kSuite,
-                                 .engine = on_device("fp32")};
+                                 .engine = on_device(commands::Compute::Fp32)};
   const report::Report right = run(commands::merge_golden, options);
   CHECK(right.exit_code() == ExitCode::Pass);
   CHECK(right.tool.device == "guarded:0");
@@ -223,7 +224,7 @@ void expect_same_schemes(const Sides& sides, std::size_t lanes, double share) {
 
 TEST_CASE("quantcheck on a device gives the CPU's figures: orders, layers and modules to blame") {
   const ShortSuite suite(10);
-  const Sides sides({.schemes = {"nf4"}, .blame = "swap"}, suite);
+  const Sides sides({.schemes = {"nf4"}, .blame = commands::BlameMode::Swap}, suite);
   expect_same_schemes(sides, 5, kWeights);
   CHECK(scheme_of(sides.there, "nf4", "A").at("kld_mean") > 1e-5);
   const auto layers_of = [](const report::Report& report) {
@@ -244,9 +245,9 @@ TEST_CASE("quantcheck on a device gives the CPU's figures: orders, layers and mo
 
 TEST_CASE("quantcheck on a device gives the CPU's figures: quantised inputs, outliers, groups") {
   const ShortSuite suite(10);
-  const Sides sides(
-      {.schemes = {"int8-w8a8", "llm-int8", "fp8-block", "fp8-w8a8-static"}, .orders = {"A", "B"}},
-      suite);
+  const Sides sides({.schemes = {"int8-w8a8", "llm-int8", "fp8-block", "fp8-w8a8-static"},
+                     .orders = {deploy::Order::QuantisedBase, deploy::Order::MergedThenQuantised}},
+                    suite);
   expect_same_schemes(sides, 12, kInputs);
 }
 
@@ -258,11 +259,11 @@ TEST_CASE("a deployment that quantcheck wrote is a candidate that is judged as i
                                       .adapter = kDemo + "/adapter",
                                       .golden = suite.path(),
                                       .schemes = {"nf4"},
-                                      .orders = {"B"},
-                                      .gated = {"B"},
-                                      .blame = "off",
+                                      .orders = {deploy::Order::MergedThenQuantised},
+                                      .gated = {deploy::Order::MergedThenQuantised},
+                                      .blame = commands::BlameMode::Off,
                                       .write = written,
-                                      .engine = on_device("fp32")};
+                                      .engine = on_device(commands::Compute::Fp32)};
   const Json lane = scheme_of(run(commands::quantcheck, options), "nf4", "B");
   options.schemes.clear();
   options.write.clear();
