@@ -7,8 +7,7 @@
 #   CMAKE_PREFIX_PATH               of CMake and of the environment: its folders, or the share/cmake in them
 #   python3 on the PATH, $LORAPROOF_VENV, ~/.cache/loraproof/venv     what `import torch` would load
 #
-# Sets Libtorch_FOUND, Libtorch_VERSION, Libtorch_ROOT, Libtorch_CUDA (the folder holds a CUDA build) and the target
-# Libtorch::Libtorch. libtorch.so itself stays among the needed libraries (--no-as-needed): no symbol of ours is in it, and
+# Sets Libtorch_FOUND, Libtorch_VERSION, Libtorch_ROOT and the target Libtorch::Libtorch. libtorch.so itself stays among the needed libraries (--no-as-needed): no symbol of ours is in it, and
 # yet it is what loads libtorch_cuda.so where there is one.
 
 set(_libtorch_so "lib/${CMAKE_SHARED_LIBRARY_PREFIX}torch${CMAKE_SHARED_LIBRARY_SUFFIX}")
@@ -69,10 +68,6 @@ find_package_handle_standard_args(Libtorch REQUIRED_VARS _libtorch_root Libtorch
 
 if(Libtorch_FOUND)
   set(_libtorch_lib "${Libtorch_ROOT}/lib/${CMAKE_SHARED_LIBRARY_PREFIX}")
-  set(Libtorch_CUDA OFF)
-  if(EXISTS "${_libtorch_lib}torch_cuda${CMAKE_SHARED_LIBRARY_SUFFIX}")
-    set(Libtorch_CUDA ON)
-  endif()
   if(NOT TARGET Libtorch::Libtorch)
     add_library(Libtorch::Libtorch INTERFACE IMPORTED)
     set_target_properties(Libtorch::Libtorch PROPERTIES
